@@ -1,0 +1,1 @@
+"""The Python peer: a page that a program or a notebook edits, offline too."""

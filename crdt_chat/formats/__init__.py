@@ -1,0 +1,1 @@
+"""How else it is written: other encodings of a page, pure functions."""

@@ -1,0 +1,54 @@
+"""Who asks, and for which page: PageKey, Role and Grant. Pure values; nothing here checks a token."""
+
+import enum
+import fnmatch
+from dataclasses import dataclass
+
+
+class Role(enum.IntEnum):
+    """What a person may do on a page, each role including the ones below it (design 3 and 11)."""
+
+    VIEWER = 0
+    COMMENTER = 1
+    EDITOR = 2
+    MODERATOR = 3
+    ADMIN = 4
+
+    @classmethod
+    def parse(cls, text: str) -> "Role":
+        """The role of this lower-case name. Raises ValueError for any other text."""
+        try:
+            return cls[text.upper()]
+        except KeyError:
+            raise ValueError(f"no such role: {text!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class PageKey:
+    """A page of a tenant. Never joined into one string: `a:b`+`c` is not `a`+`b:c`."""
+
+    tenant: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one connection or request may do: the outcome of authentication, believed from then on.
+
+    `pages` are glob patterns over page names (empty: no page); `expires` is in seconds since the
+    epoch, None for never.
+    """
+
+    tenant: str
+    user: str
+    name: str
+    role: Role
+    avatar: str | None = None
+    pages: tuple[str, ...] = ("*",)
+    expires: float | None = None
+
+    def covers(self, key: PageKey) -> bool:
+        """Whether this grant is for `key`'s tenant and one of its page patterns matches."""
+        return key.tenant == self.tenant and any(
+            pattern == "*" or fnmatch.fnmatchcase(key.page, pattern) for pattern in self.pages
+        )

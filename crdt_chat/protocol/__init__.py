@@ -1,0 +1,1 @@
+"""How it is said: sans-IO codecs and state machines for the wire."""
