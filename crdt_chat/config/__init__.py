@@ -1,0 +1,6 @@
+"""What a server may be told: Config, its Limits and tenants (settings), and `load` (sources)."""
+
+from crdt_chat.config.settings import Config, Limits, TenantSettings
+from crdt_chat.config.sources import BadSetting, Setting, load, settings
+
+__all__ = ["BadSetting", "Config", "Limits", "Setting", "TenantSettings", "load", "settings"]

@@ -1,0 +1,172 @@
+"""The settings themselves: what a server may be told, with default and unit, as frozen types."""
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crdt_chat.page.limits import PageLimits
+
+T = TypeVar("T")
+KIB, MIB = 1024, 1024 * 1024
+DEFAULT_DB = Path("crdt-chat.db")
+
+
+def _setting(default: T, unit: str, about: str, over: str = "", choices: tuple[str, ...] = ()) -> T:
+    metadata = {"unit": unit, "about": about, "over": over, "choices": choices}
+    declared: Any = field(default=default, metadata=metadata)
+    return declared  # type: ignore[no-any-return]  # dataclass() replaces the Field by its default
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one server process (design 15); how much one page holds is PageLimits.
+
+    `over` says what happens to what is beyond the limit.
+    """
+
+    first_batch_bytes: int = _setting(
+        16 * MIB, "bytes", "first step 2 of a connection: an offline batch", "close 4413"
+    )
+    large_frames_bytes: int = _setting(
+        64 * MIB, "bytes", "all frames over `frame_bytes` in the process", "the rest wait unread"
+    )
+    frame_bytes: int = _setting(1 * MIB, "bytes", "any later frame", "close 4413")
+    unknown_client_ids: int = _setting(
+        1_000, "ids", "ids in a peer's state vector that the server has not", "close 4400"
+    )
+    awareness_bytes: int = _setting(4 * KIB, "bytes", "one awareness state", "dropped")
+    awareness_per_s: float = _setting(
+        10.0, "changes/s", "awareness changes per connection", "newest kept, older dropped"
+    )
+    operations_per_s: float = _setting(
+        100.0, "operations/s", "sustained per connection, per tenant", "read more slowly"
+    )
+    operations_burst: float = _setting(
+        1_000.0, "operations", "burst per connection, per tenant", "read more slowly"
+    )
+    refusal_cost: float = _setting(10.0, "operations", "what one refused operation counts")
+    rate_patience_s: float = _setting(60.0, "s", "reading slowly before giving up", "close 4529")
+    outbox_bytes: int = _setting(
+        1 * MIB,
+        "bytes",
+        "unsent per connection, one state frame exempt",
+        "lagging: one merge later",
+    )
+    outbox_patience_s: float = _setting(60.0, "s", "lagging without any progress", "close 1013")
+    state_frames_bytes: int = _setting(
+        256 * MIB, "bytes", "state frames in flight in the process", "joiners wait"
+    )
+    connections_per_address: float = _setting(
+        1_000.0, "connections", "from one network address", "close 1013"
+    )
+    connections_per_user: float = _setting(100.0, "connections", "of one user", "close 1013")
+    connections_per_page: float = _setting(5_000.0, "connections", "on one page", "close 1013")
+    commit_queue_updates: int = _setting(
+        4_096, "updates", "waiting for a commit in the process", "sockets not read until it drains"
+    )
+    commit_queue_bytes: int = _setting(
+        16 * MIB, "bytes", "waiting for a commit in the process", "sockets not read until it drains"
+    )
+    commit_interval_ms: float = _setting(
+        20.0, "ms", "shortest time between frames of a page under load; idle pages wait for nothing"
+    )
+    slice_ms: float = _setting(50.0, "ms", "longest that one piece of work may hold the event loop")
+    page_idle_s: float = _setting(60.0, "s", "an empty page stays in memory; longer while dirty")
+    event_retention_days: float = _setting(
+        30.0, "days", "event log, per tenant", "older cursors answer with resync"
+    )
+    gap_patience_s: float = _setting(
+        60.0, "s", "an update that lacks others' structs is asked for again", "judged as it is"
+    )
+    ping_s: float = _setting(20.0, "s", "between protocol pings")
+    pong_s: float = _setting(5.0, "s", "for the answer to a ping", "lost: gone from presence")
+    presence_grace_s: float = _setting(3.0, "s", "a lost socket's user stays present")
+    presence_renewal_s: float = _setting(
+        15.0, "s", "between combined renewals of awareness states to stock clients"
+    )
+    presence_list_users: int = _setting(
+        50, "users", "listed in a presence frame", "count only; the list on request"
+    )
+    stop_s: float = _setting(5.0, "s", "a graceful stop", "the rest is cut")
+
+    def lifted(self) -> "Limits":
+        """These limits without rates and connection counts, for benchmarks; sizes stay."""
+        return replace(
+            self,
+            awareness_per_s=math.inf,
+            operations_per_s=math.inf,
+            operations_burst=math.inf,
+            connections_per_address=math.inf,
+            connections_per_user=math.inf,
+            connections_per_page=math.inf,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSettings:
+    """What may differ per tenant: whether it is open, its page limits, its rates and retention."""
+
+    name: str
+    open: bool = False
+    page: PageLimits = field(default_factory=PageLimits)
+    operations_per_s: float = 100.0
+    operations_burst: float = 1_000.0
+    event_retention_days: float = 30.0
+
+
+def tenant_defaults(name: str, limits: Limits, page: PageLimits) -> TenantSettings:
+    """What a tenant has that overrides nothing: the process-wide values."""
+    return TenantSettings(
+        name,
+        page=page,
+        operations_per_s=limits.operations_per_s,
+        operations_burst=limits.operations_burst,
+        event_retention_days=limits.event_retention_days,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that a server is told from outside. Build it with `load`, or by hand in a test."""
+
+    host: str = _setting("127.0.0.1", "address", "where to listen")
+    port: int = _setting(8700, "port", "where to listen; 0 takes a free one")
+    db: Path = field(
+        default=DEFAULT_DB,
+        metadata={"unit": "path", "about": "the SQLite file; its lock lies beside it"},
+    )
+    open_tenants: tuple[str, ...] = _setting(
+        (), "names", "tenants where anybody may read and write; separated by commas"
+    )
+    demo: bool = _setting(False, "bool", "open the tenant `demo` and bring its sample page")
+    limits_off: bool = _setting(
+        False, "bool", "lift rates and connection counts, never sizes; for benchmarks"
+    )
+    log_level: str = _setting(
+        "info", "level", "least severe line written", choices=("debug", "info", "warning", "error")
+    )
+    log_json: bool = _setting(False, "bool", "one JSON object per line instead of text")
+    limits: Limits = field(default_factory=Limits)
+    page: PageLimits = field(default_factory=PageLimits)
+    tenants: tuple[TenantSettings, ...] = ()
+
+    def tenant(self, name: str) -> TenantSettings | None:
+        """The settings in force for tenant `name`; None: there is no such tenant."""
+        known = next((tenant for tenant in self.tenants if tenant.name == name), None)
+        is_open = name in self.open_tenants or (self.demo and name == "demo")
+        if known is None and not is_open:
+            return None
+        known = known or tenant_defaults(name, self.limits, self.page)
+        if self.limits_off:
+            known = replace(known, operations_per_s=math.inf, operations_burst=math.inf)
+        return replace(known, open=True) if is_open else known
+
+    def tenant_names(self) -> tuple[str, ...]:
+        """Every tenant there is, in the order in which they were named."""
+        named = (*self.open_tenants, *(["demo"] if self.demo else []))
+        return tuple(dict.fromkeys((*named, *(tenant.name for tenant in self.tenants))))
+
+    def limits_in_force(self) -> Limits:
+        """The process limits, with rates lifted where `limits_off` says so."""
+        return self.limits.lifted() if self.limits_off else self.limits
