@@ -1,0 +1,165 @@
+"""Who is here: the server owns presence; awareness is only what clients say about themselves.
+
+A connection is present from accept to close (design 6). Awareness states are taken only for the one
+Yjs client id bound to the connection, stamped with the server's own rising clock, and forwarded only
+when they changed. Sans-IO: connections are opaque ids, the clock comes in as milliseconds.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from crdt_chat.errors import Malformed
+from crdt_chat.identity import Grant
+from crdt_chat.protocol.wire import AwarenessEntry, awareness_of, encode_entry
+
+STATE_LIMIT = 4 * 1024
+"""Bytes of one awareness state; a larger one is dropped, the last good one stands."""
+
+KEPT_USER_FIELDS = ("color", "colorLight")
+"""What a client may say about its own looks inside `user`; all else there is the grant's."""
+
+
+@dataclass(slots=True)
+class Attendance:
+    """One connection that is here."""
+
+    grant: Grant
+    client: int | None = None
+    entry: bytes | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PresentUser:
+    """A person who is here, in however many tabs."""
+
+    id: str
+    name: str
+    tabs: int
+    avatar: str | None = None
+
+
+@dataclass(slots=True)
+class Presence:
+    """The people and awareness states of one page."""
+
+    attendances: dict[int, Attendance] = field(default_factory=dict)
+    tabs: dict[str, int] = field(default_factory=dict)
+    _owner: dict[int, int] = field(default_factory=dict)
+    _last_clock: int = 0
+
+    def join(self, connection: int, grant: Grant) -> bool:
+        """Count this connection in. Returns whether its user was not here before."""
+        self.attendances[connection] = Attendance(grant)
+        before = self.tabs.get(grant.user, 0)
+        self.tabs[grant.user] = before + 1
+        return before == 0
+
+    def leave(self, connection: int, now: int) -> tuple[bool, bytes | None]:
+        """Count it out. Returns whether its user has left, and the entry that tells the others."""
+        gone = self.attendances.pop(connection)
+        left = self.tabs[gone.grant.user] - 1
+        if left:
+            self.tabs[gone.grant.user] = left
+        else:
+            del self.tabs[gone.grant.user]
+        entry = None
+        if gone.client is not None and self._owner.get(gone.client) == connection:
+            del self._owner[gone.client]
+            if gone.entry is not None:
+                entry = self._stamp(gone.client, "null", now)
+        return left == 0, entry
+
+    def bind(self, connection: int, client: int) -> None:
+        """Bind a Yjs client id to a connection: the newest connection of its owner has it."""
+        attendance = self.attendances[connection]
+        attendance.client = client
+        previous = self._owner.get(client)
+        if previous is not None and previous != connection:
+            former = self.attendances[previous]
+            former.client = former.entry = former.state = None
+        self._owner[client] = connection
+
+    def accept(self, connection: int, entries: Iterable[AwarenessEntry], now: int) -> bytes | None:
+        """Take what a connection says about itself. Returns the entry for the others, if changed.
+
+        Entries of foreign client ids are dropped silently: stock clients echo what they hear.
+        Raises Malformed where a state is not JSON.
+        """
+        attendance = self.attendances[connection]
+        mine = [entry for entry in entries if entry.client == attendance.client]
+        if not mine:
+            return None
+        entry = mine[-1]
+        state = _with_user(entry.state, attendance.grant)
+        if state is None or state == attendance.state:
+            return None
+        attendance.state = state
+        encoded = self._stamp(entry.client, state, now)
+        attendance.entry = None if state == "null" else encoded
+        return encoded
+
+    def states(self, reader: int) -> bytes | None:
+        """The frame of all live states but the reader's own, None where there is none."""
+        parts = [
+            attendance.entry
+            for connection, attendance in self.attendances.items()
+            if connection != reader and attendance.entry is not None
+        ]
+        return awareness_of(parts) if parts else None
+
+    def renew(self, now: int) -> None:
+        """Stamp every live state anew, so that a renewal counts at stock clients (30 s timeout)."""
+        for attendance in self.attendances.values():
+            if attendance.entry is not None and attendance.client is not None:
+                assert attendance.state is not None
+                attendance.entry = self._stamp(attendance.client, attendance.state, now)
+
+    def users(self) -> list[PresentUser]:
+        """Everybody who is here, one entry per user, in the order in which they came."""
+        found: dict[str, PresentUser] = {}
+        for attendance in self.attendances.values():
+            grant = attendance.grant
+            found.setdefault(
+                grant.user,
+                PresentUser(grant.user, grant.name, self.tabs[grant.user], grant.avatar),
+            )
+        return list(found.values())
+
+    @property
+    def count(self) -> int:
+        """Distinct users who are here."""
+        return len(self.tabs)
+
+    def _stamp(self, client: int, state: str, now: int) -> bytes:
+        # Receivers ignore a clock that is not above the last one they saw for this id, also from
+        # before a restart of the server; milliseconds rise across restarts. The peer's own clock
+        # counts for nothing: a huge one would pin a ghost for ever.
+        self._last_clock = max(self._last_clock + 1, now)
+        return encode_entry(AwarenessEntry(client, self._last_clock, state))
+
+
+def _with_user(text: str, grant: Grant) -> str | None:
+    """The state with `user` overwritten from the grant; None where it is too large to take."""
+    if len(text) > STATE_LIMIT:
+        return None
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Malformed("an awareness state that is not JSON") from None
+    if state is None:
+        return "null"
+    if not isinstance(state, dict):
+        raise Malformed("an awareness state that is not an object")
+    said = state.get("user")
+    user: dict[str, Any] = {"id": grant.user, "name": grant.name}
+    if grant.avatar:
+        user["avatar"] = grant.avatar
+    if isinstance(said, dict):
+        for name in KEPT_USER_FIELDS:
+            if isinstance(said.get(name), str) and len(said[name]) <= 32:
+                user[name] = said[name]
+    state["user"] = user
+    return json.dumps(state, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,104 @@
+"""What one page has applied and not yet committed: rows for the store, and what waits for them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from crdt_chat.errors import RemoteFault
+from crdt_chat.identity import PageKey
+from crdt_chat.page.merge import merge
+from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
+from crdt_chat.protocol import wire
+from crdt_chat.protocol.text_chat import Attributed, TextChatEvent, events
+from crdt_chat.server.peer import Peer
+from store.records import EventEntry, LogEntry, PageCommit, Projected
+
+Waiting = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Batch:
+    """One page's part of the next commit. `seq` is the head it will reach.
+
+    Whatever is derived from the document while it holds uncommitted updates waits here: state
+    frames, refusals, acknowledgements and closes are released by the commit that covers them.
+    """
+
+    seq: int
+    entries: list[LogEntry] = field(default_factory=list)
+    changes: list[Attributed] = field(default_factory=list)
+    rows: GateRows = field(default_factory=GateRows)
+    size: int = 0
+    authors: set[int] = field(default_factory=set)
+    echo: bool = False
+    states: list[tuple[Peer, bytes, int]] = field(default_factory=list)
+    controls: list[tuple[Peer, dict[str, object]]] = field(default_factory=list)
+    saved: dict[Peer, int] = field(default_factory=dict)
+    closes: list[tuple[Peer, RemoteFault]] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    failing: list[Waiting] = field(default_factory=list)
+
+    def add(self, entry: LogEntry, verdict: Verdict, author: int) -> None:
+        """Take one applied update: it gets the next seq."""
+        self.seq += 1
+        self.entries.append(entry)
+        self.size += len(entry.update)
+        self.authors.add(author)
+        self.echo = self.echo or verdict.echo
+        self.changes += [Attributed(change, entry.actor) for change in verdict.changes]
+        self.take_rows(verdict.rows)
+
+    def take_rows(self, rows: GateRows) -> None:
+        """Take rows of the gate's own state."""
+        self.rows.owners += rows.owners
+        self.rows.entities += rows.entities
+        self.rows.refused += rows.refused
+        self.rows.held += rows.held
+        self.rows.released += rows.released
+
+    def frame(self) -> bytes:
+        """The one frame of this batch for everybody, encoded once."""
+        updates = [entry.update for entry in self.entries]
+        return wire.update(updates[0] if len(updates) == 1 else merge(updates))
+
+    def skips(self, peer: Peer) -> bool:
+        """Whether all that the frame contains is, unchanged, this connection's own."""
+        return not self.echo and self.authors == {peer.id}
+
+    def commit(
+        self,
+        key: PageKey,
+        expected_seq: int,
+        look: Callable[[str, str], Json],
+        new_id: Callable[[], str],
+        held: Sequence[tuple[str, str]] = (),
+    ) -> PageCommit:
+        """The rows of this batch for the store, with the events that its changes mean."""
+        found = events(self.changes, look, new_id)
+        return PageCommit(
+            key.tenant,
+            key.page,
+            expected_seq,
+            entries=self.entries,
+            events=[_entry(event) for event in found],
+            projected=_projected([attributed.change for attributed in self.changes]),
+            owners=self.rows.owners,
+            entities=self.rows.entities,
+            refused=self.rows.refused,
+            held=held,
+            released=self.rows.released,
+        )
+
+
+def _entry(event: TextChatEvent) -> EventEntry:
+    return EventEntry(
+        event.type, event.broadcast_id, event.user, event.entity, json.dumps(event.body)
+    )
+
+
+def _projected(changes: Sequence[Change]) -> list[Projected]:
+    last = {(change.root, change.name): change.after for change in changes}
+    return [
+        Projected(root, name, None if value is None else json.dumps(value, ensure_ascii=False))
+        for (root, name), value in last.items()
+    ]

@@ -1,0 +1,53 @@
+"""One connection as its room sees it: a grant, an outbox and what it still has to be told."""
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from crdt_chat.errors import RemoteFault
+from crdt_chat.identity import Grant
+from crdt_chat.protocol import wire
+from crdt_chat.protocol.outbox import Outbox
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """A reader and writer of one page, between its connection's tasks and the room.
+
+    frames counts the sync frames received, `saved` how many of them are known to be durable; gapped:
+    an update was dropped and a step 2 must come before anything counts as saved again. asked: a step
+    1 is on its way and its step 2 has not come yet. vector is the last state vector it asked with:
+    a rebuilt page answers it again.
+    """
+
+    id: int
+    name: str
+    grant: Grant
+    outbox: Outbox
+    speaks_control: bool = False
+    frames: int = 0
+    saved: int = 0
+    gapped: bool = False
+    gapped_since: float | None = None
+    asked: bool = False
+    vector: bytes | None = None
+    announced: bool = False
+    closing: RemoteFault | None = None
+    sending_since: float | None = None
+    work: anyio.Event = field(default_factory=anyio.Event)
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame that must arrive, and wake the writer."""
+        self.outbox.push(frame)
+        self.work.set()
+
+    def control(self, body: dict[str, object]) -> None:
+        """Queue one of our control frames, if this client asked for them."""
+        if self.speaks_control:
+            self.send(wire.control(body))
+
+    def close(self, fault: RemoteFault) -> None:
+        """Close with the fault's code once what is queued has been sent. The first fault stays."""
+        if self.closing is None:
+            self.closing = fault
+            self.work.set()
