@@ -70,17 +70,35 @@ def test_sizes_may_have_a_unit():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"environ": {"CRDT_CHAT_PROT": "1"}}, "CRDT_CHAT_PROT is unknown; did you mean CRDT_CHAT_PORT?"),
-        ({"environ": {"CRDT_CHAT_PORT": "x"}}, "CRDT_CHAT_PORT must be a whole number, 0 or more, not 'x'"),
+        (
+            {"environ": {"CRDT_CHAT_PROT": "1"}},
+            "CRDT_CHAT_PROT is unknown; did you mean CRDT_CHAT_PORT?",
+        ),
+        (
+            {"environ": {"CRDT_CHAT_PORT": "x"}},
+            "CRDT_CHAT_PORT must be a whole number, 0 or more, not 'x'",
+        ),
         ({"flags": {"port": "70000"}}, "--port must be a port from 0 to 65535, not '70000'"),
-        ({"flags": {"limits.frame_bites": "1"}}, "limits.frame_bites is unknown; did you mean limits.frame_bytes?"),
-        ({"flags": {"limits.frame_bytes": "1 parsec"}}, "for instance 1048576 or 1MiB, not '1 parsec'"),
+        (
+            {"flags": {"limits.frame_bites": "1"}},
+            "limits.frame_bites is unknown; did you mean limits.frame_bytes?",
+        ),
+        (
+            {"flags": {"limits.frame_bytes": "1 parsec"}},
+            "for instance 1048576 or 1MiB, not '1 parsec'",
+        ),
         ({"flags": {"limits.ping_s": "nan"}}, "must be a number, 0 or more, not 'nan'"),
-        ({"flags": {"log_level": "loud"}}, "--log-level must be one of debug, info, warning, error, not 'loud'"),
-        ({"environ": {"CRDT_CHAT_LIMITS": "none"}}, "CRDT_CHAT_LIMITS must be on or off, not 'none'"),
+        (
+            {"flags": {"log_level": "loud"}},
+            "--log-level must be one of debug, info, warning, error, not 'loud'",
+        ),
+        (
+            {"environ": {"CRDT_CHAT_LIMITS": "none"}},
+            "CRDT_CHAT_LIMITS must be on or off, not 'none'",
+        ),
         ({"file": Path("absent.toml")}, "cannot read the settings file absent.toml"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_gets_one_sentence_that_helps(arguments, expected):
     assert expected in refusal(**arguments)
 
@@ -93,11 +111,14 @@ def test_a_mistake_gets_one_sentence_that_helps(arguments, expected):
         ("limits = 'off'", "limits is a table: write [limits]"),
         ("[limits]\nping = 1", "limits.ping is unknown; did you mean limits.ping_s?"),
         ("[tenants.acme]\nport = 1", "tenants.acme.port is unknown"),
-        ("[tenants.acme.page]\nbodi = 1", "tenants.acme.page.bodi is unknown; did you mean page.body?"),
+        (
+            "[tenants.acme.page]\nbodi = 1",
+            "tenants.acme.page.bodi is unknown; did you mean page.body?",
+        ),
         ("tenants = 1", "tenants is a table"),
         ("port =", "is not TOML"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_the_file_names_file_and_setting(write, text, expected):
     message = refusal(file=write(text))
     assert "settings.toml" in message
@@ -111,7 +132,8 @@ def test_a_tenant_overrides_what_is_per_tenant_and_inherits_the_rest(write):
     )
     config = load(environ={}, file=path)
     acme, lab = config.tenant("acme"), config.tenant("lab")
-    assert acme and lab
+    assert acme is not None
+    assert lab is not None
     assert (acme.open, acme.page.body, acme.page.quote) == (True, 70, 60)
     assert (acme.operations_per_s, acme.operations_burst) == (5, 9)
     assert (lab.open, lab.page.body, lab.operations_per_s) == (True, 50, 5)

@@ -1,0 +1,66 @@
+"""For those who operate the server: /healthz, /readyz, /version and /metrics. Never any content."""
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from crdt_chat.server.metrics import CONTENT_TYPE
+
+FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""Headers of a request that came through a proxy: its loopback address is the proxy's."""
+NO_STORE = {"cache-control": "no-store"}
+
+
+def routes(
+    *,
+    version: Mapping[str, str],
+    problems: Callable[[], Sequence[str]],
+    render_metrics: Callable[[], bytes],
+    is_admin: Callable[[Request], bool] = lambda _request: False,
+) -> list[Route]:
+    """The four routes.
+
+    version: what /version answers. problems: sentences why the server should get no new visitors
+    (starting, stopping, disk full); none means ready. render_metrics: the Prometheus text.
+    is_admin: whether a request from elsewhere carries an admin's token. None of them may block.
+    """
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+    async def readyz(_request: Request) -> Response:
+        found = list(problems())
+        status = {"status": "not ready", "problems": found} if found else {"status": "ready"}
+        return JSONResponse(status, 503 if found else 200, headers=NO_STORE)
+
+    async def show_version(_request: Request) -> Response:
+        return JSONResponse(dict(version), headers=NO_STORE)
+
+    async def metrics(request: Request) -> Response:
+        if not (is_direct_loopback(request) or is_admin(request)):
+            sentence = "Metrics are for direct requests from this machine or with an admin's token."
+            return PlainTextResponse(sentence + "\n", 403, headers=NO_STORE)
+        return Response(render_metrics(), media_type=CONTENT_TYPE, headers=NO_STORE)
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/version", show_version),
+        Route("/metrics", metrics),
+    ]
+
+
+def is_direct_loopback(request: Request) -> bool:
+    """Whether `request` was made on this machine and reached us without a proxy."""
+    if request.client is None or any(name in request.headers for name in FORWARDING):
+        return False
+    try:
+        address = ipaddress.ip_address(request.client.host)
+    except ValueError:
+        return False
+    # a dual-stack socket sees 127.0.0.1 as ::ffff:127.0.0.1
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,96 @@
+"""Log lines can be read by programs and people, and never hold a token, a query or a comment."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from crdt_chat.errors import PageBroken
+from crdt_chat.server import logs
+
+LOG = logging.getLogger("crdt_chat.test")
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    root, before = logging.getLogger(), {}
+    kept, level = root.handlers[:], root.level
+    for name in logs.FLOORS:
+        before[name] = logging.getLogger(name).level
+    yield
+    root.handlers[:] = kept
+    root.setLevel(level)
+    for name, number in before.items():
+        logging.getLogger(name).setLevel(number)
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+def test_json_lines_carry_the_fields(stream):
+    logs.configure("info", as_json=True, stream=stream)
+    LOG.info("page opened", extra={"tenant": "demo", "page": "a/b", "seq": 4})
+    line = json.loads(stream.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "crdt_chat.test",
+        "message": "page opened",
+        "tenant": "demo",
+        "page": "a/b",
+        "seq": 4,
+    }
+
+
+def test_text_lines_are_one_line_whatever_is_in_them(stream):
+    logs.configure("info", stream=stream)
+    LOG.info("joined", extra={"user": "eve\n2030-01-01 INFO forged\x1b[2J"})
+    assert stream.getvalue().count("\n") == 1
+    assert "user=eve\\n2030" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_secrets_are_withheld_wherever_they_come_in(stream, as_json):
+    logs.configure("debug", as_json=as_json, stream=stream)
+    LOG.info("who", extra={"token": "s3cret", "body": "s3cret", "authorization": "s3cret"})
+    logging.getLogger("uvicorn.error").info(
+        '%s - "WebSocket %s" [accepted]', "a", "/ws/t/p?token=s3cret"
+    )
+    logging.getLogger("uvicorn.access").info("GET /x?token=s3cret")
+    logging.getLogger("websockets.server").debug("< TEXT 's3cret'")
+    assert "s3cret" not in stream.getvalue()
+    assert "/ws/t/p?[withheld]" in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_failure_shows_type_and_stack_but_not_what_it_quotes(stream, as_json):
+    logs.configure("info", as_json=as_json, stream=stream)
+    try:
+        int("a private comment")
+    except ValueError:
+        LOG.exception("apply failed", extra={"page": "p"})
+    assert "builtins.ValueError" in stream.getvalue()
+    assert "test_logs.py" in stream.getvalue()
+    assert "invalid literal" not in stream.getvalue()
+
+
+def test_our_own_sentences_are_shown(stream):
+    logs.configure("info", stream=stream)
+    LOG.error("rebuilding", exc_info=PageBroken("the document must be rebuilt"))
+    assert "crdt_chat.errors.PageBroken: the document must be rebuilt" in stream.getvalue()
+
+
+def test_the_level_is_kept(stream):
+    logs.configure("warning", stream=stream)
+    LOG.info("quiet")
+    assert stream.getvalue() == ""
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match="loud"):
+        logs.configure("loud")
