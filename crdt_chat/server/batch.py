@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import anyio
+
 from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import PageKey
 from crdt_chat.page.merge import merge
@@ -13,7 +15,18 @@ from crdt_chat.protocol.text_chat import Attributed, TextChatEvent, events
 from crdt_chat.server.peer import Peer
 from store.records import EventEntry, LogEntry, PageCommit, Projected
 
-Waiting = Callable[[], None]
+
+@dataclass(slots=True)
+class Writer:
+    """Somebody who waits for a batch: `saved` tells how it went once `done` is set."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    saved: bool = False
+
+    def finish(self, *, saved: bool) -> None:
+        """The batch was committed, or discarded."""
+        self.saved = saved
+        self.done.set()
 
 
 @dataclass(slots=True)
@@ -28,6 +41,7 @@ class Batch:
     entries: list[LogEntry] = field(default_factory=list)
     changes: list[Attributed] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
+    held: list[tuple[str, str]] = field(default_factory=list)
     size: int = 0
     authors: set[int] = field(default_factory=set)
     echo: bool = False
@@ -35,8 +49,7 @@ class Batch:
     controls: list[tuple[Peer, dict[str, object]]] = field(default_factory=list)
     saved: dict[Peer, int] = field(default_factory=dict)
     closes: list[tuple[Peer, RemoteFault]] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
-    failing: list[Waiting] = field(default_factory=list)
+    writers: list[Writer] = field(default_factory=list)
 
     def add(self, entry: LogEntry, verdict: Verdict, author: int) -> None:
         """Take one applied update: it gets the next seq."""
@@ -46,15 +59,11 @@ class Batch:
         self.authors.add(author)
         self.echo = self.echo or verdict.echo
         self.changes += [Attributed(change, entry.actor) for change in verdict.changes]
-        self.take_rows(verdict.rows)
-
-    def take_rows(self, rows: GateRows) -> None:
-        """Take rows of the gate's own state."""
-        self.rows.owners += rows.owners
-        self.rows.entities += rows.entities
-        self.rows.refused += rows.refused
-        self.rows.held += rows.held
-        self.rows.released += rows.released
+        self.rows.owners += verdict.rows.owners
+        self.rows.entities += verdict.rows.entities
+        self.rows.refused += verdict.rows.refused
+        self.rows.held += verdict.rows.held
+        self.rows.released += verdict.rows.released
 
     def frame(self) -> bytes:
         """The one frame of this batch for everybody, encoded once."""
@@ -71,7 +80,6 @@ class Batch:
         expected_seq: int,
         look: Callable[[str, str], Json],
         new_id: Callable[[], str],
-        held: Sequence[tuple[str, str]] = (),
     ) -> PageCommit:
         """The rows of this batch for the store, with the events that its changes mean."""
         found = events(self.changes, look, new_id)
@@ -85,14 +93,18 @@ class Batch:
             owners=self.rows.owners,
             entities=self.rows.entities,
             refused=self.rows.refused,
-            held=held,
+            held=self.held,
             released=self.rows.released,
         )
 
 
 def _entry(event: TextChatEvent) -> EventEntry:
     return EventEntry(
-        event.type, event.broadcast_id, event.user, event.entity, json.dumps(event.body)
+        event.type,
+        event.broadcast_id,
+        event.user,
+        event.entity,
+        json.dumps(event.body, ensure_ascii=False, separators=(",", ":")),
     )
 
 
