@@ -58,13 +58,15 @@ def failure_of(record: logging.LogRecord) -> str:
     if record.exc_info is None or record.exc_info[1] is None:
         return ""
     error = record.exc_info[1]
-    stack = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    stack = "".join(
+        ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+    )
     kind = type(error)
     shown = isinstance(error, OSError) or kind.__module__.startswith(
         ("crdt_chat", "store", "sqlite")
     )
     sentence = f"{kind.__module__}.{kind.__qualname__}" + (f": {error}" if shown else "")
-    return f"{stack}\n{QUERY.sub('?[withheld]', sentence)}"
+    return f"{stack}{QUERY.sub('?[withheld]', sentence)}"
 
 
 class JsonLines(logging.Formatter):
