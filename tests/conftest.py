@@ -1,0 +1,60 @@
+"""For every test: what the machine lacks is listed by name at the end, and fails under CI."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NEEDS = {
+    "node": "Node.js and the npm packages of tests/interop: run script/test",
+    "browser": "Chromium: on Debian, apt-get install chromium",
+}
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def missing() -> dict[str, str]:
+    """The markers whose tests cannot run on this machine, with what they need."""
+    packages = HERE / "interop" / "node_modules" / "yjs"
+    there = {
+        "node": shutil.which("node") is not None and packages.exists(),
+        "browser": any(shutil.which(name) for name in CHROMIUMS),
+    }
+    return {name: needs for name, needs in NEEDS.items() if not there[name]}
+
+
+def in_ci() -> bool:
+    """Whether this run must be complete."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests under tests/browser, so that nobody has to remember it."""
+    for item in items:
+        if HERE / "browser" in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or under CI fail, a test that needs what this machine lacks."""
+    for name, needs in missing().items():
+        if item.get_closest_marker(name):
+            if in_ci():
+                pytest.fail(f"needs {needs}", pytrace=False)
+            pytest.skip(f"needs {needs}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """List by name every test that did not run."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section(f"{len(skipped)} tests could not run on this machine")
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            terminalreporter.line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
