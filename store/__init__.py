@@ -1,4 +1,25 @@
-"""What is kept: one SQLite file, its schema, journal, group commit and read model. Knows no chat."""
+"""What is kept: one SQLite file, its schema, journal, group commit and read model."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from store.sqlite_store import SqliteStore
 
 DISTRIBUTION = "crdt-chat"
-"""Sentinel: `store` is also the name of a distribution on the registry; the composition root checks."""
+"""Sentinel: a distribution on the registry is called `store`, too; the composition root checks."""
+
+
+def open_store(path: "str | os.PathLike[str]") -> "SqliteStore":
+    """Open or create the store in this file; blocks while it is verified or migrated.
+
+    Raises errors.Locked (another process writes it), NotAStore, SchemaMismatch or Damaged; the file
+    is left where it is and as it was.
+    """
+    # Imported here: `import store` stays cheap for the command line.
+    from pathlib import Path
+
+    from store.sqlite_store import SqliteStore
+
+    return SqliteStore(Path(path))

@@ -17,7 +17,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class EventEntry:
-    """One event to append: `body` is the JSON object without `timestamp`, which the store assigns."""
+    """One event to append: `body` is the JSON object without `timestamp`: the store assigns it."""
 
     type: str
     broadcast_id: str
@@ -110,7 +110,7 @@ CommitResult = Appended | Conflict | Failed
 
 @dataclass(slots=True)
 class StoredPage:
-    """Everything needed to bring a page to life: snapshot, the rows after it and the gate's state."""
+    """All that brings a page to life: snapshot, the rows after it and the gate's state."""
 
     seq: int
     epoch: int

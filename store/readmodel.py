@@ -1,0 +1,122 @@
+"""The read model: what the pages say now, as plain SQL tables with a full text index.
+
+Filled in the transaction that appends the update. Each row keeps the key's whole value as JSON;
+what SQL wants to ask for are columns beside it, most of them generated from that JSON.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from store.checksums import fields_crc
+from store.records import Projected
+
+Columns = tuple[str | None, ...]
+
+
+def _quote(_name: str, value: str) -> Columns:
+    selectors = json.loads(value).get("target", {}).get("selector", ())
+    quotes = (s.get("exact") for s in selectors if s.get("type") == "TextQuoteSelector")
+    return (next((quote for quote in quotes if isinstance(quote, str)), ""),)
+
+
+def _comment(name: str, _value: str) -> Columns:
+    annotation, _, comment = name.partition("/")
+    return annotation, comment
+
+
+def _reaction(name: str, _value: str) -> Columns:
+    annotation, comment, emoji, user = name.split("/")
+    return annotation, comment, emoji, unquote(user)
+
+
+def _nothing(_name: str, _value: str) -> Columns:
+    return ()
+
+
+def _deleted(name: str, _value: str) -> Columns:
+    parts = name.split("/")
+    return parts[0], parts[1] if len(parts) == 3 else None, unquote(parts[-1])
+
+
+_DERIVED: dict[str, tuple[tuple[str, ...], Callable[[str, str], Columns]]] = {
+    "annotations": (("quote",), _quote),
+    "comments": (("annotation", "comment"), _comment),
+    "reactions": (("annotation", "comment", "emoji", "user"), _reaction),
+    "resolved": ((), _nothing),
+    "deleted": (("annotation", "comment", "user"), _deleted),
+}
+TABLES = {
+    "annotations": "annotation",
+    "comments": "comment",
+    "reactions": "reaction",
+    "resolved": "resolved",
+    "deleted": "deleted",
+}
+"""Root of the document -> table; every other root goes to `fact`."""
+
+
+def _upsert(table: str, columns: tuple[str, ...]) -> str:
+    every = ("page", "name", "value", "crc", *columns)
+    sets = ", ".join(f"{column} = excluded.{column}" for column in ("value", "crc", *columns))
+    return (
+        f"INSERT INTO {table} ({', '.join(every)}) VALUES ({','.join('?' * len(every))}) "  # noqa: S608
+        f"ON CONFLICT (page, name) DO UPDATE SET {sets}"
+    )
+
+
+_UPSERT = {root: _upsert(TABLES[root], columns) for root, (columns, _) in _DERIVED.items()}
+_FACT = (
+    "INSERT INTO fact (page, root, name, value, crc) VALUES (?,?,?,?,?) "
+    "ON CONFLICT (page, root, name) DO UPDATE SET value = excluded.value, crc = excluded.crc"
+)
+
+
+def apply(db: sqlite3.Connection, page: int, projected: Projected) -> None:
+    """Bring one key of the page up to date.
+
+    Raises ValueError for a name or value that its table cannot take: the page's commit fails.
+    """
+    root, name, value = projected.root, projected.name, projected.value
+    table = TABLES.get(root)
+    if value is None:
+        if table is None:
+            query = "DELETE FROM fact WHERE page = ? AND root = ? AND name = ?"
+            db.execute(query, (page, root, name))
+        else:
+            db.execute(f"DELETE FROM {table} WHERE page = ? AND name = ?", (page, name))  # noqa: S608
+        return
+    crc = fields_crc(root, name, value)
+    if table is None:
+        db.execute(_FACT, (page, root, name, value, crc))
+    else:
+        derived = _DERIVED[root][1](name, value)
+        db.execute(_UPSERT[root], (page, name, value, crc, *derived))
+
+
+def clear(db: sqlite3.Connection, page: int) -> None:
+    """Remove the page from the read model."""
+    for table in (*TABLES.values(), "fact"):
+        db.execute(f"DELETE FROM {table} WHERE page = ?", (page,))  # noqa: S608
+
+
+def rows(db: sqlite3.Connection, page: int) -> list[tuple[str, str, str, int]]:
+    """Every key of the page: root, name, value as JSON text and its CRC."""
+    found: list[tuple[str, str, str, int]] = []
+    for root, table in TABLES.items():
+        query = f"SELECT ?, name, value, crc FROM {table} WHERE page = ?"  # noqa: S608
+        found += db.execute(query, (root, page)).fetchall()
+    query = "SELECT root, name, value, crc FROM fact WHERE page = ?"
+    return found + db.execute(query, (page,)).fetchall()
+
+
+def title(db: sqlite3.Connection, page: int) -> str | None:
+    """The page's title, if it has one."""
+    query = "SELECT value FROM fact WHERE page = ? AND root = 'page' AND name = 'title'"
+    found = db.execute(query, (page,)).fetchone()
+    if found is None:
+        return None
+    value: Any = json.loads(found[0])
+    return value if isinstance(value, str) else None

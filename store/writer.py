@@ -1,0 +1,220 @@
+"""The writer thread: it alone owns the write connection, and what queued meanwhile is one commit.
+
+No linger: while one commit runs the next batch queues up; when idle a commit goes at once.
+"""
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+from store.batch import ROW_ERRORS, Heads, commit_all, rollback
+from store.errors import Closed, Unavailable
+from store.records import CommitResult, Failed, PageCommit
+
+BATCH_ROWS = 512
+BATCH_BYTES = 1024 * 1024
+T = TypeVar("T")
+
+
+class Waiter:
+    """Wakes one task of any event loop from the writer thread."""
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self.loop: Any = current_token().native_token
+
+
+@dataclass(slots=True, eq=False)
+class Commits:
+    """A queued commit of some pages; `size` is in bytes of updates."""
+
+    commits: Sequence[PageCommit]
+    waiter: Waiter
+    rows: int
+    size: int
+    results: list[CommitResult] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[T]):
+    """Queued work that needs the write connection for itself, in a transaction of its own."""
+
+    work: Callable[[sqlite3.Connection, Heads], T]
+    waiter: Waiter
+    value: T | None = None
+    error: Exception | None = None
+
+
+Job = Commits | Call[Any]
+
+
+class Writer:
+    """Owns the write connection from its first to its last statement.
+
+    `reopen` gives a fresh connection: after an I/O error the old one is not trusted again.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, heads: Heads, reopen: Callable[[], sqlite3.Connection]
+    ) -> None:
+        self._db = db
+        self._reopen = reopen
+        self._heads = heads
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self.thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self.thread.start()
+
+    async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
+        """Queue a commit and wait until it is durable or has failed. Raises Closed.
+
+        Not cancellable: who asked must learn what became of it.
+        """
+        entries = [entry for commit in commits for entry in commit.entries]
+        size = sum(len(entry.update) for entry in entries)
+        job = Commits(commits, Waiter(), len(entries), size)
+        await self._done(job)
+        return job.results
+
+    async def call(self, work: Callable[[sqlite3.Connection, Heads], T]) -> T:
+        """Run `work` alone on the write connection; it opens and ends its own transaction.
+
+        Raises what `work` raises, or Closed.
+        """
+        job = Call(work, Waiter())
+        await self._done(job)
+        if job.error is not None:
+            raise job.error
+        return job.value  # type: ignore[return-value]  # set whenever error is not
+
+    async def _done(self, job: Job) -> None:
+        with self._gate:
+            if self._closed:
+                raise Closed("the store is closed")
+            self._jobs.put(job)
+        with anyio.CancelScope(shield=True):
+            await job.waiter.event.wait()
+
+    def close(self) -> None:
+        """Commit what is queued, then end the thread and the connection. Blocks."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        self.thread.join()
+
+    def _run(self) -> None:
+        try:
+            job: Job | None = self._jobs.get()
+            while job is not None:
+                job = self._step(job)
+        finally:
+            with self._gate:
+                self._closed = True
+            self._refuse_the_rest()
+            self._db.close()
+
+    def _step(self, job: Job) -> Job | None:
+        """Do one batch that begins with `job`; the job after it (waits if there is none)."""
+        if isinstance(job, Call):
+            self._call(job)
+            return self._jobs.get()
+        batch, following = self._gather(job)
+        try:
+            self._commit(batch)
+        finally:
+            wake([part.waiter for part in batch])
+        return self._jobs.get() if following is _NOTHING else following
+
+    def _gather(self, first: Commits) -> tuple[list[Commits], "Job | None"]:
+        """All that is queued, up to the size of a batch, and the job that did not fit."""
+        batch, rows, size = [first], first.rows, first.size
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, _NOTHING
+            if job is None or isinstance(job, Call):
+                return batch, job
+            rows, size = rows + job.rows, size + job.size
+            if rows > BATCH_ROWS or size > BATCH_BYTES:
+                return batch, job
+            batch.append(job)
+
+    def _commit(self, batch: list[Commits]) -> None:
+        commits = [commit for part in batch for commit in part.commits]
+        for part in batch:
+            part.results = [Failed(Closed("the writer ended"))] * len(part.commits)
+        try:
+            results = commit_all(self._db, self._heads, commits)
+        except sqlite3.Error as error:
+            self._recover(error)
+            failure = Unavailable(f"the commit failed: {error}")
+            failure.__cause__ = error
+            results = [Failed(failure)] * len(commits)
+        position = 0
+        for part in batch:
+            part.results = results[position : position + len(part.commits)]
+            position += len(part.commits)
+
+    def _call(self, job: Call[Any]) -> None:
+        job.error = Closed("the writer ended")
+        try:
+            job.value = job.work(self._db, self._heads)
+            job.error = None
+        except ROW_ERRORS as error:
+            job.error = error
+            rollback(self._db)
+            self._heads.forget()
+            if isinstance(error, sqlite3.Error):
+                self._recover(error)
+        finally:
+            wake([job.waiter])
+
+    def _recover(self, error: sqlite3.Error) -> None:
+        """After an I/O error start again from the file: what the handle remembers may be wrong."""
+        self._heads.forget()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+            self._db.close()
+            self._db = self._reopen()
+
+    def _refuse_the_rest(self) -> None:
+        waiters = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if isinstance(job, Commits):
+                    job.results = [Failed(Closed("the store is closed"))] * len(job.commits)
+                elif job is not None:
+                    job.error = Closed("the store is closed")
+                if job is not None:
+                    waiters.append(job.waiter)
+        wake(waiters)
+
+
+_NOTHING: Any = object()
+
+
+def wake(waiters: Sequence[Waiter]) -> None:
+    """Set all events, with one wake-up per event loop."""
+    loops: dict[int, tuple[Any, list[anyio.Event]]] = {}
+    for waiter in waiters:
+        loops.setdefault(id(waiter.loop), (waiter.loop, []))[1].append(waiter.event)
+    for loop, woken in loops.values():
+        post = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+        # RuntimeError: that loop has ended, so nobody waits there any more.
+        with contextlib.suppress(RuntimeError):
+            post(_set, woken)
+
+
+def _set(woken: list[anyio.Event]) -> None:
+    for event in woken:
+        event.set()
