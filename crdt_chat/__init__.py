@@ -1,3 +1,29 @@
-"""crdt-chat: collaborative discussions in the margins of web pages, as one Yjs document per page."""
+"""crdt-chat: discussions in the margins of web pages, as one Yjs document per page.
+
+The house, each room using only those below it (import-linter holds it):
+
+    cli          arguments -> Config -> server; one file per group of verbs
+    server       WHO CARRIES IT     sockets, tasks, clocks, ids: anyio and ASGI around the rest
+    client       the other end      a Python program or a notebook as a peer of a page
+    config       every setting and limit, from flag, environment and file
+    protocol     HOW IT IS SAID     sans-IO: wire codec, presence, outbox, text-chat events
+    formats      HOW ELSE IT IS WRITTEN   other encodings of a page
+    page         WHAT IS SAID       the document of a page and the gate that judges every update
+    identity     who asks, and for which page         errors   whose fault it is
+    store        WHAT IS KEPT       a package of its own, beside this one: SQLite, knows no chat
+
+The commit path, the only way anything changes a page:
+
+    bytes -> protocol.wire      a message                                   (server.connection)
+          -> page.update        items, decoded strictly
+          -> page.rules         one verdict per key; repairs for what is refused
+          -> page.page          applied to the document                     (server.room receives)
+          -> store.writer       durable: one transaction for all pages      (server.commits)
+          -> server.room        fan-out, "saved", text-chat events          (and only now)
+
+Nothing leaves the server before the commit that contains it. To read it in one sitting:
+server/connection.py, page/page.py, page/rules.py, server/room.py, store/writer.py. docs/page.md
+explains items and delete sets to somebody who has never seen the inside of Yjs.
+"""
 
 __version__ = "0.1.0"
