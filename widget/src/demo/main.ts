@@ -1,0 +1,213 @@
+// The demo page: stock yjs and y-websocket on one article; everything shown is read from the document.
+import { render } from 'lit-html'
+import { WebsocketProvider } from 'y-websocket'
+import * as Y from 'yjs'
+import { LONGEST_QUOTE, PageText, type Span } from './anchor'
+import { noteAt, paint, place } from './layout'
+import { LinkBar } from './link'
+import { Notes, type Annotation } from './notes'
+import { inventId, thisReader } from './reader'
+import { marginView, type Actions, type Draft, type PlacedThread } from './view'
+
+const TENANT = 'demo'
+const PAGE = 'demo-article'
+
+const element = (id: string): HTMLElement => document.getElementById(id)!
+const article = element('article')
+const margin = element('margin')
+const ask = element('ask') as HTMLButtonElement
+const page = new PageText(article)
+const me = thisReader(new URLSearchParams(location.search))
+
+// --- the shared document: all there is to joining a page ------------------------------------------
+const doc = new Y.Doc()
+const notes = new Notes(doc, me.id)
+const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+const provider = new WebsocketProvider(`${scheme}://${location.host}/ws/${TENANT}`, PAGE, doc, {
+  connect: false,
+  params: { user: me.id, name: me.name }
+})
+// Tabs of one user may share edits directly; those of another user must come through the server.
+provider.bcChannel += `#${me.id}`
+provider.awareness.setLocalStateField('user', me)
+const link = new LinkBar(provider, me, element('presence'), element('strip'))
+provider.connect()
+
+// --- the margin: drawn anew from the document after each change -----------------------------------
+let cards: Array<PlacedThread | Draft> = []
+let draft: Draft | null = null
+let active: string | null = null
+let hover: string | null = null
+let editing: string | null = null
+let confirming: string | null = null
+let showResolved = false
+
+const spans = new WeakMap<Annotation, Span | null>()
+const resized = new ResizeObserver(() => place(margin, page, cards, active))
+
+function spanOf (annotation: Annotation): Span | null {
+  if (!spans.has(annotation)) spans.set(annotation, page.anchor(annotation.target.selector))
+  return spans.get(annotation)!
+}
+
+function draw (): void {
+  const threads = notes.threads().map((thread) => ({ ...thread, span: spanOf(thread.annotation) }))
+  const shown = threads.filter(({ id, resolved }) => !resolved || showResolved || id === active)
+  const start = ({ span }: { span: Span | null }): number => span?.start ?? Infinity
+  shown.sort((a, b) => a.annotation.created - b.annotation.created)
+  cards = draft === null ? shown : [...shown, draft]
+  cards.sort((a, b) => start(a) === start(b) ? 0 : start(a) - start(b))
+  const hidden = threads.length - shown.length
+  const now = Date.now()
+  render(marginView({ cards, hidden, showResolved, active, editing, confirming, me: me.id, now, nameOf: link.nameOf }, actions), margin)
+  paint(page, cards, active, hover)
+  place(margin, page, cards, active)
+  resized.disconnect()
+  for (const card of [article, ...margin.querySelectorAll('.card')]) resized.observe(card)
+}
+
+function focus (selector: string): void {
+  margin.querySelector<HTMLElement>(selector)?.focus({ preventScroll: true })
+}
+
+const actions: Actions = {
+  activate (thread) {
+    const before = active;
+    [active, editing, confirming] = [thread, null, null]
+    draw()
+    const span = cards.find(({ id }) => id === thread)?.span
+    if (thread === null) return focus(`[data-id="${before}"] .quote`)
+    if (span != null) page.range(span).startContainer.parentElement?.scrollIntoView({ block: 'nearest' })
+  },
+  annotate (body) {
+    if (draft === null) return
+    const selectors = page.describe(draft.span)
+    draft = null
+    active = notes.annotate(selectors, body)
+    draw()
+    focus(`[data-id="${active}"] .quote`)
+  },
+  discard () {
+    if (draft === null) return
+    const range = page.range(draft.span)
+    draft = null
+    draw()
+    getSelection()?.removeAllRanges()
+    getSelection()?.addRange(range)
+  },
+  reply (thread, body) { notes.reply(thread, body) },
+  startEdit (comment) {
+    const before = editing ?? comment
+    editing = comment
+    draw()
+    focus(`[data-comment="${before?.split('/')[1]}"] ${comment === null ? '.tools button' : 'textarea'}`)
+  },
+  edit (thread, comment, body) {
+    notes.edit(thread, comment, body)
+    actions.startEdit(null)
+  },
+  resolve (thread, resolved) {
+    if (resolved && !showResolved) active = null
+    notes.resolve(thread, resolved)
+  },
+  confirm (name) { confirming = name; draw() },
+  remove (thread, comment) {
+    confirming = null
+    notes.delete(thread, comment)
+  },
+  showResolved (show) { showResolved = show; draw() }
+}
+
+let queued = 0
+doc.on('afterTransaction', ({ local, changed }) => {
+  if (changed.size === 0) return
+  if (local) return draw()
+  // A burst of other people's updates is drawn once.
+  queued ||= setTimeout(() => { queued = 0; draw(); announce() })
+})
+notes.onTakenBack(() => link.say('The server did not accept your last change, so it was taken back.'))
+
+// --- for those who listen: what others wrote since this window was opened ---------------------------
+const heard = new Set<string>()
+let listening = false
+
+function announce (): void {
+  for (const { comments } of notes.threads()) {
+    for (const { id, creator, body } of comments) {
+      if (listening && !heard.has(id) && creator !== me.id) {
+        element('announcer').textContent = `${link.nameOf(creator)} wrote: ${body}`
+      }
+      heard.add(id)
+    }
+  }
+  listening ||= provider.synced
+}
+
+// --- selecting: a button beside the selection, or Ctrl+Alt+M --------------------------------------
+function selected (): Span | null {
+  const selection = getSelection()
+  if (selection === null || selection.isCollapsed || selection.rangeCount === 0) return null
+  const range = selection.getRangeAt(0)
+  return article.contains(range.commonAncestorContainer) ? page.span(range) : null
+}
+
+function offer (): void {
+  const span = selected()
+  ask.hidden = span === null
+  if (span === null) return
+  ask.disabled = span.end - span.start > LONGEST_QUOTE
+  ask.textContent = ask.disabled ? 'Too long for one note' : 'Write a note'
+  const box = [...page.range(span).getClientRects()].at(-1)!
+  const right = document.documentElement.clientWidth - ask.offsetWidth - 12
+  ask.style.setProperty('top', `${box.bottom + scrollY + 8}px`)
+  ask.style.setProperty('left', `${Math.max(12, Math.min(box.right - ask.offsetWidth / 2, right))}px`)
+}
+
+function begin (): void {
+  const span = selected()
+  if (span === null || span.end - span.start > LONGEST_QUOTE) return
+  draft = { id: 'draft', quote: page.text.slice(span.start, span.end), span };
+  [active, editing] = [null, null]
+  getSelection()?.removeAllRanges()
+  draw()
+  focus('[data-id="draft"] textarea')
+}
+
+document.addEventListener('selectionchange', offer)
+ask.addEventListener('pointerdown', (event) => event.preventDefault())
+ask.addEventListener('click', begin)
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && active !== null) actions.activate(null)
+  if (event.code === 'KeyM' && event.altKey && (event.ctrlKey || event.metaKey)) begin()
+})
+
+// --- pointing: passage and card belong together -----------------------------------------------------
+function point (id: string | null): void {
+  if (id === hover) return
+  hover = id
+  article.toggleAttribute('data-over', id !== null)
+  for (const card of margin.querySelectorAll<HTMLElement>('.card')) card.toggleAttribute('data-hover', card.dataset['id'] === id)
+  paint(page, cards, active, hover)
+}
+
+article.addEventListener('click', ({ clientX, clientY }) => {
+  if (getSelection()?.isCollapsed === false) return
+  const id = noteAt(page, cards, clientX, clientY)
+  if (id !== 'draft' && id !== active) actions.activate(id)
+})
+article.addEventListener('pointermove', ({ clientX, clientY }) => point(noteAt(page, cards, clientX, clientY)))
+article.addEventListener('pointerleave', () => point(null))
+margin.addEventListener('pointerover', ({ target }) =>
+  point((target as Element).closest<HTMLElement>('.card')?.dataset['id'] ?? null))
+margin.addEventListener('pointerleave', () => point(null))
+
+const second = element('second') as HTMLAnchorElement
+const another = (): void => { second.href = `?user=${inventId()}` }
+second.addEventListener('click', () => setTimeout(another))
+another()
+
+provider.awareness.on('change', draw)
+setInterval(draw, 60_000)
+draw()
+// For the curious: the console can read and write the page too.
+Object.assign(globalThis, { margin: { doc, provider, notes } })

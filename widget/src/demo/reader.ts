@@ -1,0 +1,50 @@
+// Who reads here: the user of this window, and how people are called and coloured.
+
+export interface Reader { id: string, name: string }
+
+const PIGMENTS = ['Ochre', 'Vermilion', 'Indigo', 'Azurite', 'Saffron', 'Verdigris', 'Umber', 'Madder']
+const CREATURES = ['Snail', 'Hare', 'Fox', 'Owl', 'Heron', 'Hound', 'Griffin', 'Otter', 'Stag', 'Wren']
+const KEPT = 'crdt-chat:reader'
+export const TONES = 8
+
+/** `?user=ada&name=Ada` of the page's address, else a made-up reader that this browser keeps. */
+export function thisReader (search: URLSearchParams): Reader {
+  const given = search.get('user')
+  const id = given ?? keptId()
+  return { id, name: search.get('name') ?? nameOf(id) }
+}
+
+/** A fresh made-up id, as `vermilion-hare-3f9c`. */
+export function inventId (): string {
+  const [a = 0, b = 0, c = 0] = crypto.getRandomValues(new Uint16Array(3))
+  const words = [PIGMENTS[a % PIGMENTS.length], CREATURES[b % CREATURES.length]]
+  return `${words.join('-').toLowerCase()}-${c.toString(16).padStart(4, '0')}`
+}
+
+/** What to call somebody of whom only the id is known. */
+export function nameOf (id: string): string {
+  if (!/^[a-z]+(-[a-z]+)*(-[0-9a-f]{4})?$/.test(id)) return id
+  const words = id.replace(/-[0-9a-f]{4}$/, '').split('-')
+  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(' ')
+}
+
+/** One or two letters for the badge of a name. */
+export function initials (name: string): string {
+  const words = name.split(/\s+/).filter((word) => word !== '')
+  return words.slice(0, 2).map((word) => Array.from(word)[0]!.toUpperCase()).join('')
+}
+
+/** The number of somebody's colour: the same in every browser. */
+export function toneOf (id: string): number {
+  let hash = 0
+  for (const char of id) hash = (hash * 31 + char.codePointAt(0)!) >>> 0
+  return hash % TONES
+}
+
+function keptId (): string {
+  const kept = localStorage.getItem(KEPT)
+  if (kept !== null) return kept
+  const id = inventId()
+  localStorage.setItem(KEPT, id)
+  return id
+}
