@@ -1,0 +1,108 @@
+"""The house keeps its own rules: nothing of one machine, one purpose per file, light imports."""
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMPORT_SECONDS = 0.15
+HEAVY = ("pycrdt", "anyio", "sqlite_utils", "starlette", "prometheus_client", "pandas", "asyncio")
+MACHINE = re.compile(
+    r"/work/(?:main|shared)|/root/|/tmp/brief|registry\.npmjs|pythonhosted\.org|/opt/pypi"
+)
+
+
+def tracked() -> list[Path]:
+    """Every file of the repository, as git sees it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def modules() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".py" and path.name != "conftest.py"]
+
+
+def test_nothing_tracked_names_this_machine():
+    for path in tracked():
+        if path == Path(__file__):
+            continue
+        found = MACHINE.search(path.read_bytes().decode("utf-8", "replace"))
+        assert found is None, f"{path.relative_to(ROOT)} names {found[0] if found else ''}"
+
+
+def test_every_module_begins_with_what_it_is_for():
+    for path in modules():
+        text = path.read_text("utf-8")
+        if text.strip():
+            assert ast.get_docstring(ast.parse(text)), path.relative_to(ROOT)
+            assert text.splitlines()[0].startswith(('"""', "#!")), path.relative_to(ROOT)
+
+
+def test_modules_stay_small():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in modules()
+        if path.relative_to(ROOT).parts[0] in ("crdt_chat", "store")
+        and (lines := len(path.read_text("utf-8").splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_no_name_hides_what_a_thing_is():
+    vague = re.compile(r"(?:^|_)(?:manager|helper|helpers|util|utils|data|info)(?:_|$)")
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] in ("crdt_chat", "store"):
+            assert not vague.search(path.stem), path.relative_to(ROOT)
+
+
+def test_nothing_else_is_called_store():
+    for path in tracked():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        assert "store" not in parts[1:] or path.suffix not in (".py", ".pyi"), path
+    assert not [path for path in tracked() if path.match("tests/**/__init__.py")]
+
+
+def test_nothing_is_left_to_be_done():
+    left = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XXX)\b")
+    for path in tracked():
+        if path.suffix in (".py", ".ts", ".mjs", ".md", ".css", ".sh"):
+            assert not left.search(path.read_text("utf-8")), path.relative_to(ROOT)
+
+
+def test_the_map_names_only_what_exists():
+    text = ast.get_docstring(ast.parse((ROOT / "crdt_chat/__init__.py").read_text("utf-8"))) or ""
+    named = set(re.findall(r"\b(?:server|page|protocol|store|client)/\w+\.py|docs/\w+\.md", text))
+    named |= {
+        name.replace(".", "/") + ".py"
+        for name in re.findall(r"\b(?:server|page|protocol|store)\.(?!py\b|md\b)\w+", text)
+    }
+    assert named
+    for name in named:
+        places = [ROOT / name, ROOT / "crdt_chat" / name]
+        assert any(place.is_file() for place in places), name
+
+
+@pytest.mark.parametrize("code", ["import crdt_chat", "import store", "import crdt_chat.cli"])
+def test_imports_stay_light(code):
+    shown = f"{code}; import sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", shown], capture_output=True, check=True, text=True, cwd=ROOT
+    ).stdout.split()
+    assert loaded == []
+
+
+@pytest.mark.parametrize("words", [["-c", "import crdt_chat"], ["-m", "crdt_chat", "--help"]])
+def test_import_and_help_are_quick(words):
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=ROOT)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < IMPORT_SECONDS, taken
