@@ -41,6 +41,7 @@ let hover: string | null = null
 let editing: string | null = null
 let confirming: string | null = null
 let showResolved = false
+let synced = false
 
 const spans = new WeakMap<Annotation, Span | null>()
 const resized = new ResizeObserver(() => place(margin, page, cards, active))
@@ -59,7 +60,7 @@ function draw (): void {
   cards.sort((a, b) => start(a) === start(b) ? 0 : start(a) - start(b))
   const hidden = threads.length - shown.length
   const now = Date.now()
-  render(marginView({ cards, hidden, showResolved, active, editing, confirming, me: me.id, now, nameOf: link.nameOf }, actions), margin)
+  render(marginView({ cards, hidden, showResolved, active, editing, confirming, synced, me, now, nameOf: link.nameOf }, actions), margin)
   paint(page, cards, active, hover)
   place(margin, page, cards, active)
   resized.disconnect()
@@ -95,7 +96,10 @@ const actions: Actions = {
     getSelection()?.removeAllRanges()
     getSelection()?.addRange(range)
   },
-  reply (thread, body) { notes.reply(thread, body) },
+  reply (thread, body) {
+    notes.reply(thread, body)
+    focus(`[data-id="${thread}"] .quote`)
+  },
   startEdit (comment) {
     const before = editing ?? comment
     editing = comment
@@ -207,6 +211,7 @@ second.addEventListener('click', () => setTimeout(another))
 another()
 
 provider.awareness.on('change', draw)
+provider.on('sync', (now) => { synced ||= now; draw() })
 setInterval(draw, 60_000)
 draw()
 // For the curious: the console can read and write the page too.

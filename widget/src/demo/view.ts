@@ -13,11 +13,12 @@ export interface Draft { id: 'draft', quote: string, span: Span }
 export interface Margin {
   cards: Array<PlacedThread | Draft>
   hidden: number
+  synced: boolean
   showResolved: boolean
   active: string | null
   editing: string | null
   confirming: string | null
-  me: string
+  me: Reader
   now: number
   nameOf: (id: string) => string
 }
@@ -36,17 +37,18 @@ export interface Actions {
 }
 
 export function marginView (margin: Margin, actions: Actions): TemplateResult {
-  const { cards, hidden, showResolved } = margin
+  const { cards, hidden, showResolved, synced } = margin
   const count = cards.filter(({ id }) => id !== 'draft').length
   return html`
     <div class="margin-head">
       <h2>${count === 1 ? '1 note' : `${count} notes`}</h2>
+      <p>You write as ${margin.me.name}</p>
       ${hidden > 0 || showResolved
         ? html`<label><input type="checkbox" .checked=${live(showResolved)} @change=${() => actions.showResolved(!showResolved)}> Show resolved${hidden > 0 ? ` (${hidden})` : ''}</label>`
         : nothing}
     </div>
     ${cards.length === 0
-      ? html`<p class="empty">Nothing in this margin yet. Select some words of the article to write the first note.</p>`
+      ? html`<p class="empty">${synced ? 'Nothing in this margin yet. Select some words of the article to write the first note.' : 'Opening the margin…'}</p>`
       : nothing}
     <ol class="cards">
       ${repeat(cards, (card) => card.id, (card) =>
@@ -56,9 +58,9 @@ export function marginView (margin: Margin, actions: Actions): TemplateResult {
 
 function draftCard ({ quote }: Draft, margin: Margin, actions: Actions): TemplateResult {
   return html`
-    <li class="card" data-id="draft" data-active data-tone=${toneOf(margin.me)}>
+    <li class="card" data-id="draft" data-active data-tone=${toneOf(margin.me.id)}>
       <p class="quote">${quote}</p>
-      ${form('Your note', 'Write in the margin…', 'Comment', actions.annotate, actions.discard)}
+      ${form('draft', ['Your note', 'Write in the margin…', 'Comment'], actions.annotate, actions.discard)}
     </li>`
 }
 
@@ -68,7 +70,7 @@ export function badge ({ id, name }: Reader): TemplateResult {
 
 function threadCard (thread: PlacedThread, margin: Margin, actions: Actions): TemplateResult {
   const active = margin.active === thread.id
-  const mine = thread.annotation.creator === margin.me
+  const mine = thread.annotation.creator === margin.me.id
   const quote = quoteOf(thread.annotation.target.selector)?.exact ?? ''
   return html`
     <li class="card" data-id=${thread.id} data-tone=${toneOf(thread.annotation.creator)}
@@ -83,8 +85,8 @@ function threadCard (thread: PlacedThread, margin: Margin, actions: Actions): Te
         ? html`
           ${thread.resolved
             ? html`<p class="settled">Resolved</p>`
-            : form('Reply', 'Reply…', 'Reply', (body) => actions.reply(thread.id, body), () => actions.activate(null))}
-          <div class="tools">
+            : form(thread.id, ['Reply', 'Reply…', 'Reply'], (body) => actions.reply(thread.id, body), () => actions.activate(null))}
+          <div class="tools about">
             ${mine ? html`<button type="button" @click=${() => actions.resolve(thread.id, !thread.resolved)}>${thread.resolved ? 'Reopen' : 'Resolve'}</button>` : nothing}
             ${mine ? removal(thread.id, 'Delete thread', margin, actions, () => actions.remove(thread.id)) : nothing}
             <button class="close" type="button" @click=${(event: Event) => { event.stopPropagation(); actions.activate(null) }}>Close</button>
@@ -98,7 +100,7 @@ function commentView (
 ): TemplateResult {
   const name = `${thread.id}/${comment.id}`
   const author = margin.nameOf(comment.creator)
-  const mine = comment.creator === margin.me
+  const mine = comment.creator === margin.me.id
   return html`
     <li class="comment" data-comment=${comment.id}>
       ${badge({ id: comment.creator, name: author })}
@@ -106,7 +108,7 @@ function commentView (
         <time datetime=${new Date(comment.created).toISOString()} title=${new Date(comment.created).toLocaleString()}>${ago(comment.created, margin.now)}</time>
         ${comment.edited === undefined ? nothing : html`<span>edited</span>`}</p>
       ${margin.editing === name
-        ? form('Edit your comment', '', 'Save', (body) => actions.edit(thread.id, comment.id, body), () => actions.startEdit(null), comment.body)
+        ? form(name, ['Edit your comment', '', 'Save'], (body) => actions.edit(thread.id, comment.id, body), () => actions.startEdit(null), comment.body)
         : html`<p class="body">${comment.body}</p>`}
       ${mine && margin.active === thread.id && margin.editing !== name
         ? html`<div class="tools">
@@ -127,32 +129,41 @@ function removal (
     @blur=${() => { if (armed) actions.confirm(null) }}>${armed ? `${label} for everybody?` : label}</button>`
 }
 
+/** What was typed but not sent, by thread, comment or `draft`: closing a card loses nothing. */
+const typed = new Map<string, string>()
+
 function form (
-  label: string, hint: string, verb: string, submit: (body: string) => void, cancel: () => void, body = ''
+  key: string, [label, hint, verb]: [string, string, string],
+  submit: (body: string) => void, cancel: () => void, body = ''
 ): TemplateResult {
   const send = (form: HTMLFormElement): void => {
     const field = form.querySelector('textarea')!
     const text = field.value.trim()
     if (text === '') return field.focus()
     field.value = ''
+    typed.delete(key)
     submit(text)
+  }
+  const leave = (event: Event): void => {
+    event.stopPropagation()
+    typed.delete(key)
+    cancel()
   }
   const keys = (event: KeyboardEvent): void => {
     const field = event.target as HTMLTextAreaElement
-    if (event.key === 'Escape') {
-      event.stopPropagation()
-      cancel()
-    } else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    if (event.key === 'Escape') leave(event)
+    else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault()
       send(field.form!)
     }
   }
   return html`
     <form class="write" @submit=${(event: SubmitEvent) => { event.preventDefault(); send(event.target as HTMLFormElement) }}>
-      <textarea aria-label=${label} placeholder=${hint} rows="2" maxlength="10000" .defaultValue=${body} @keydown=${keys}></textarea>
+      <textarea aria-label=${label} placeholder=${hint} rows="2" maxlength="10000" .defaultValue=${typed.get(key) ?? body}
+        @input=${({ target }: Event) => typed.set(key, (target as HTMLTextAreaElement).value)} @keydown=${keys}></textarea>
       <div class="tools">
         <button class="primary" type="submit">${verb}</button>
-        <button type="button" @click=${(event: Event) => { event.stopPropagation(); cancel() }}>Cancel</button>
+        <button type="button" @click=${leave}>Cancel</button>
         <kbd>Ctrl ⏎</kbd>
       </div>
     </form>`
