@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import html
 import mimetypes
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from crdt_chat.identity import PageKey
 DEMO = PageKey("demo", "demo-article")
 """The page that the article of `/demo` is written on."""
 
-OpenPages = Callable[[], Awaitable[Sequence[PageKey]]]
+OpenPages = Callable[[], Sequence[PageKey]]
 """The pages of open tenants, which anybody may know of; no others may be in it."""
 
 SECURITY_HEADERS = {
@@ -75,9 +75,9 @@ class Asset:
 def routes(*, open_pages: OpenPages, demo: bool = True) -> list[Route]:
     """The routes for people.
 
-    open_pages: awaited for each front page. demo: whether the tenant of the demo article is open
-    here; without it `/demo` is 404 and the front page does not mention it. Raises FileNotFoundError
-    if the package lacks its built files.
+    open_pages: asked for each front page, must not block. demo: whether the tenant of the demo
+    article is open here; without it `/demo` is 404 and the front page does not mention it. Raises
+    FileNotFoundError if the package lacks its built files.
     """
     assets = _assets()
 
@@ -91,7 +91,7 @@ def routes(*, open_pages: OpenPages, demo: bool = True) -> list[Route]:
         return assets["demo.html"].answer(request) if demo else _not_found()
 
     async def front(request: Request) -> Response:
-        page = front_page(await open_pages(), demo=demo)
+        page = front_page(open_pages(), demo=demo)
         return Asset.of("index.html", page.encode()).answer(request)
 
     return [
@@ -133,7 +133,8 @@ def _assets() -> dict[str, Asset]:
 
 
 def _etag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    # weak: one tag for the plain and the gzipped form
+    return f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _not_found() -> Response:
