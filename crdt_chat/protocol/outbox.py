@@ -1,8 +1,9 @@
 """What waits to be sent to one connection: bounded, and lagging instead of growing (design 8).
 
 Increments of the document may be dropped as a whole once a reader is too slow: when its socket has
-drained it gets one merge of the rows committed since its last seq. CRDTs make that legal. Everything
-else in the queue (step 1, state, awareness, control) is small and bounded by its own rules.
+drained it gets one merge of the rows committed since its last seq. CRDTs make that legal.
+Everything else in the queue (step 1, state, awareness, control) is small and bounded by its own
+rules.
 """
 
 from collections import deque
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 class Outbox:
     """Frames in order. `limit` is in bytes; `seq` is the last committed row this reader was given.
 
-    ready: it has had its step 2, increments may follow (a client given a later part first would keep
-    a gap). lagging: increments are being dropped until the queue has drained.
+    ready: it has had its step 2, increments may follow (a client given a later part first would
+    keep a gap). lagging: increments are being dropped until the queue has drained.
     """
 
     limit: int
@@ -41,7 +42,7 @@ class Outbox:
         self.seq = seq
 
     def presence(self, frame: bytes) -> None:
-        """Queue an awareness frame; a reader over the limit loses it and is given all states later."""
+        """Queue an awareness frame; over the limit it is lost, all states are sent later."""
         if self.size + len(frame) > self.limit and self.frames:
             self.stale_presence = True
             return
@@ -53,7 +54,7 @@ class Outbox:
             self.seq = seq
 
     def state(self, frame: bytes, seq: int) -> None:
-        """Queue a step 2 or a catch-up that covers everything up to `seq`; one is exempt from limits."""
+        """Queue a step 2 or a catch-up that covers everything up to `seq`, whatever its size."""
         self.push(frame)
         self.seq = max(self.seq, seq)
         self.ready = True

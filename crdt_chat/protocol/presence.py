@@ -1,8 +1,8 @@
 """Who is here: the server owns presence; awareness is only what clients say about themselves.
 
 A connection is present from accept to close (design 6). Awareness states are taken only for the one
-Yjs client id bound to the connection, stamped with the server's own rising clock, and forwarded only
-when they changed. Sans-IO: connections are opaque ids, the clock comes in as milliseconds.
+Yjs client id bound to the connection, stamped with the server's own rising clock, and forwarded
+only when they changed. Sans-IO: connections are opaque ids, the clock comes in as milliseconds.
 """
 
 import json
@@ -113,9 +113,9 @@ class Presence:
     def renew(self, now: int) -> None:
         """Stamp every live state anew, so that a renewal counts at stock clients (30 s timeout)."""
         for attendance in self.attendances.values():
-            if attendance.entry is not None and attendance.client is not None:
-                assert attendance.state is not None
-                attendance.entry = self._stamp(attendance.client, attendance.state, now)
+            client, state = attendance.client, attendance.state
+            if attendance.entry is not None and client is not None and state is not None:
+                attendance.entry = self._stamp(client, state, now)
 
     def users(self) -> list[PresentUser]:
         """Everybody who is here, one entry per user, in the order in which they came."""

@@ -1,8 +1,8 @@
 """The y-protocols codec: one binary frame is one message; strict decoding, canonical encoding.
 
-Message types: 0 sync (0 step 1, 1 step 2, 2 update), 1 awareness, 2 auth, 3 query awareness, and our
-own 100 control (varuint 100, then a var-string of JSON with a `type`), which goes only to clients that
-asked for it with `?caps=crdt-chat.1` (design 5).
+Message types: 0 sync (0 step 1, 1 step 2, 2 update), 1 awareness, 2 auth, 3 query awareness, and
+our own 100 control (varuint 100, then a var-string of JSON with a `type`), which goes only to
+clients that asked for it with `?caps=crdt-chat.1` (design 5).
 """
 
 import json
@@ -21,7 +21,7 @@ MAX_INTEGER = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class SyncStep1:
-    """"What do you have that I lack?": the peer's state vector."""
+    """ "What do you have that I lack?": the peer's state vector."""
 
     state_vector: bytes
 

@@ -51,19 +51,44 @@ class Batch:
     closes: list[tuple[Peer, RemoteFault]] = field(default_factory=list)
     writers: list[Writer] = field(default_factory=list)
 
-    def add(self, entry: LogEntry, verdict: Verdict, author: int) -> None:
+    def add(
+        self, entry: LogEntry, verdict: Verdict, author: int, broadcast_id: str | None = None
+    ) -> None:
         """Take one applied update: it gets the next seq."""
         self.seq += 1
         self.entries.append(entry)
         self.size += len(entry.update)
         self.authors.add(author)
         self.echo = self.echo or verdict.echo
-        self.changes += [Attributed(change, entry.actor) for change in verdict.changes]
+        self.changes += [
+            Attributed(change, entry.actor, self.seq, broadcast_id) for change in verdict.changes
+        ]
         self.rows.owners += verdict.rows.owners
         self.rows.entities += verdict.rows.entities
         self.rows.refused += verdict.rows.refused
         self.rows.held += verdict.rows.held
         self.rows.released += verdict.rows.released
+
+    def release_states(self) -> None:
+        """Durable: the state frames that waited for this may go."""
+        for peer, frame, seq in self.states:
+            peer.state(frame, seq)
+
+    def release(self) -> None:
+        """Durable: tell those who waited for it."""
+        for peer, body in self.controls:
+            peer.control(body)
+        for peer, frames in self.saved.items():
+            peer.acknowledge(frames)
+        for peer, fault in self.closes:
+            peer.close(fault)
+        for writer in self.writers:
+            writer.finish(saved=True)
+
+    def fail(self) -> None:
+        """Not durable and never shown: only the writers hear of it, peers will be asked again."""
+        for writer in self.writers:
+            writer.finish(saved=False)
 
     def frame(self) -> bytes:
         """The one frame of this batch for everybody, encoded once."""
@@ -82,7 +107,7 @@ class Batch:
         new_id: Callable[[], str],
     ) -> PageCommit:
         """The rows of this batch for the store, with the events that its changes mean."""
-        found = events(self.changes, look, new_id)
+        found = events(key.page, self.changes, look, new_id)
         return PageCommit(
             key.tenant,
             key.page,
@@ -104,7 +129,7 @@ def _entry(event: TextChatEvent) -> EventEntry:
         event.broadcast_id,
         event.user,
         event.entity,
-        json.dumps(event.body, ensure_ascii=False, separators=(",", ":")),
+        event.body,
     )
 
 

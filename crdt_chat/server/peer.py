@@ -1,5 +1,6 @@
 """One connection as its room sees it: a grant, an outbox and what it still has to be told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,14 +15,14 @@ from crdt_chat.protocol.outbox import Outbox
 class Peer:
     """A reader and writer of one page, between its connection's tasks and the room.
 
-    frames counts the sync frames received, `saved` how many of them are known to be durable; gapped:
-    an update was dropped and a step 2 must come before anything counts as saved again. asked: a step
+    frames counts the sync frames received, `saved` how many of them are known to be durable;
+    gapped: an update was dropped and a step 2 must come before anything counts as saved again;
+    since when its step 2 lacks something is gapped_since. asked: a step
     1 is on its way and its step 2 has not come yet. vector is the last state vector it asked with:
     a rebuilt page answers it again.
     """
 
     id: int
-    name: str
     grant: Grant
     outbox: Outbox
     speaks_control: bool = False
@@ -31,9 +32,10 @@ class Peer:
     gapped_since: float | None = None
     asked: bool = False
     vector: bytes | None = None
-    announced: bool = False
+    awaits_state: bool = False
     closing: RemoteFault | None = None
     sending_since: float | None = None
+    abort: Callable[[], None] | None = None
     work: anyio.Event = field(default_factory=anyio.Event)
 
     def send(self, frame: bytes) -> None:
@@ -45,6 +47,18 @@ class Peer:
         """Queue one of our control frames, if this client asked for them."""
         if self.speaks_control:
             self.send(wire.control(body))
+
+    def state(self, frame: bytes, seq: int) -> None:
+        """Queue a step 2, or a catch-up, that covers every row up to `seq`."""
+        self.awaits_state = False
+        self.outbox.state(frame, seq)
+        self.work.set()
+
+    def acknowledge(self, frames: int) -> None:
+        """Its first `frames` sync frames are durable: a client with caps is told."""
+        if frames > self.saved:
+            self.saved = frames
+            self.control({"type": "saved", "frames": frames})
 
     def close(self, fault: RemoteFault) -> None:
         """Close with the fault's code once what is queued has been sent. The first fault stays."""

@@ -1,0 +1,97 @@
+"""The composition root: from a Config and an open store to one ASGI app."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from starlette.applications import Starlette
+
+import store as kept
+from crdt_chat import __version__
+from crdt_chat.config import Config
+from crdt_chat.errors import Restarting
+from crdt_chat.server import legacy, ops, pages
+from crdt_chat.server.auth import Authority
+from crdt_chat.server.channel import Event, Receive, Send
+from crdt_chat.server.clock import system_clock, system_ids
+from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
+from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
+from store.protocol import Store
+
+if getattr(kept, "DISTRIBUTION", None) != "crdt-chat":
+    raise ImportError(f"another package named `store` shadows ours: {kept.__file__}")
+
+DRAIN_S = 3.0
+"""Seconds for connections to take what is queued for them while the server stops."""
+
+
+@dataclass(slots=True)
+class App:
+    """The ASGI application; CRDT sockets are told apart by their raw path."""
+
+    services: Services
+    rooms: Rooms
+    crdt: CrdtSocket
+    http: Starlette
+    stopping: bool = False
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """One HTTP request or WebSocket."""
+        if scope["type"] == "websocket" and scope.get("raw_path", b"").startswith(PREFIX):
+            await self.crdt(scope, receive, send)
+        else:
+            await self.http(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Commit all that was received, show it, then ask everybody to reconnect elsewhere."""
+        self.stopping = True
+        await self.rooms.close()
+        with anyio.move_on_after(DRAIN_S):
+            await self.rooms.dismiss(Restarting("the server is restarting"))
+
+    def problems(self) -> list[str]:
+        """Why this server should get no new visitors."""
+        found = ["stopping"] if self.stopping else []
+        if self.services.queue.full:
+            found.append("the commit queue is full")
+        if any(room.suspended for room in self.rooms):
+            found.append("a page cannot be saved")
+        return found
+
+
+@asynccontextmanager
+async def build(
+    config: Config, store: Store, *, clock: Clock | None = None, ids: Ids | None = None
+) -> AsyncIterator[App]:
+    """The app, alive for the length of the block; its tasks end with it, committed work stays."""
+    clock = clock or system_clock()
+    ids = ids or system_ids(clock)
+    limits = config.limits_in_force()
+    metrics = Metrics(__version__)
+    queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
+    async with anyio.create_task_group() as tasks:
+        services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
+        rooms = Rooms(services)
+        authority = Authority(config, ids.text)
+        app = App(services, rooms, CrdtSocket(rooms, authority), Starlette())
+        app.http.router.routes.extend(
+            [
+                *ops.routes(
+                    version={"version": __version__},
+                    problems=app.problems,
+                    render_metrics=metrics.render,
+                ),
+                *legacy.routes(rooms, store, authority),
+                *pages.routes(open_pages=list),
+            ]
+        )
+        tasks.start_soon(rooms.housekeep)
+        try:
+            yield app
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(limits.stop_s):
+                await rooms.close()
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,36 @@
+"""The only module that reads the time of day and makes random ids; all else is given them."""
+
+import itertools
+import os
+import secrets
+import time
+
+from crdt_chat.server.services import Clock, Ids
+
+SERVER_CLIENTS = 1 << 16
+"""Yjs client ids below this are the server's own: small, so that people's concurrent edits win."""
+
+
+def system_clock() -> Clock:
+    """The clocks of this machine."""
+    return Clock(now=lambda: time.time_ns() // 1_000_000, monotonic=time.monotonic)
+
+
+def system_ids(clock: Clock) -> Ids:
+    """Random ids; connections are numbered from 1."""
+    numbers = itertools.count(1)
+    return Ids(
+        origin=lambda: os.urandom(16),
+        number=lambda: next(numbers),
+        client=lambda: 1 + secrets.randbelow(SERVER_CLIENTS - 1),
+        text=lambda: uuid7(clock.now(), os.urandom(10)),
+    )
+
+
+def uuid7(now: int, noise: bytes) -> str:
+    """A UUID version 7 (RFC 9562) of this time in ms and ten random bytes."""
+    raw = bytearray(now.to_bytes(6, "big") + noise)
+    raw[6] = (raw[6] & 0x0F) | 0x70
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,142 @@
+"""The commits of one page, one after the other: what arrives during one is the next batch.
+
+No fixed window: an update on a quiet page is committed at once. While commits follow each other the
+pause between two grows with the audience (what one frame to everybody costs), to at most the limit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from crdt_chat.identity import PageKey
+from crdt_chat.page.verdict import Verdict
+from crdt_chat.server.batch import Batch
+from crdt_chat.server.services import Services
+from store.records import Appended, CommitResult, LogEntry, PageCommit
+
+FRAME_COST_S = 0.0002
+"""What one frame to one peer roughly costs: the pause between commits is this for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who made an update: a user, by a connection (0 for a server-made operation)."""
+
+    user: str
+    connection: int
+
+
+Prepare = Callable[[Batch], PageCommit]
+Settle = Callable[[Batch, PageCommit, Appended], None]
+Fail = Callable[[CommitResult], None]
+
+
+class Commits:
+    """The pending batch of one page, and the one that is on its way to the disk.
+
+    prepare makes the rows of a batch when its turn comes; settle shows what is durable; fail is
+    told when the store refused. `seq` is the head that everything applied so far will reach.
+    """
+
+    def __init__(
+        self,
+        key: PageKey,
+        services: Services,
+        *,
+        prepare: Prepare,
+        settle: Settle,
+        fail: Fail,
+        audience: Callable[[], int],
+    ) -> None:
+        self.key = key
+        self._services = services
+        self._prepare = prepare
+        self._settle = settle
+        self._fail = fail
+        self._audience = audience
+        self._pending = Batch(0)
+        self._in_flight: Batch | None = None
+        self._running = False
+        self._stopped = False
+        self._idle = anyio.Event()
+        self._last = 0.0
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last update applied to the page."""
+        return self._pending.seq
+
+    @property
+    def running(self) -> bool:
+        """Whether anything is on its way to the disk, or about to be."""
+        return self._running
+
+    @property
+    def covering(self) -> Batch | None:
+        """The batch whose commit makes all that is applied durable; None: it is already."""
+        return self._pending if self._pending.entries else self._in_flight
+
+    def restart(self, seq: int) -> None:
+        """The page was loaded: its head is `seq`, nothing is pending."""
+        self._pending = Batch(seq)
+        self._stopped = False
+
+    def add(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> None:
+        """Queue one applied update for the next commit."""
+        services = self._services
+        now = services.clock.now()
+        entry = LogEntry(
+            services.ids.origin(), author.user, str(author.connection), now, verdict.update
+        )
+        self._pending.add(entry, verdict, author.connection, broadcast_id)
+        services.queue.add(len(verdict.update))
+        if not self._running:
+            self._running = True
+            self._idle = anyio.Event()
+            services.tasks.start_soon(self._run)
+
+    def halt(self) -> None:
+        """Discard what is pending, commit no more until restart; what is on its way may finish."""
+        self._stopped = True
+        discarded, self._pending = self._pending, Batch(self._pending.seq)
+        self._services.queue.done(len(discarded.entries), discarded.size)
+        discarded.fail()
+
+    async def finish(self) -> None:
+        """Return once nothing is on its way any more."""
+        if self._running:
+            await self._idle.wait()
+
+    async def _run(self) -> None:
+        while self._pending.entries and not self._stopped:
+            if await self._pause():
+                continue
+            batch = self._pending
+            commit = self._prepare(batch)
+            self._in_flight, self._pending = batch, Batch(batch.seq)
+            result = (await self._services.store.commit([commit]))[0]
+            self._in_flight = None
+            self._services.queue.done(len(batch.entries), batch.size)
+            seconds = self._services.clock.monotonic() - self._last
+            if isinstance(result, Appended):
+                self._services.metrics.committed(len(batch.entries), seconds)
+                self._settle(batch, commit, result)
+            else:
+                self._services.metrics.commit_failed()
+                batch.fail()
+                self._fail(result)
+        self._running = False
+        self._idle.set()
+
+    async def _pause(self) -> bool:
+        """Keep the distance to the last commit. Returns whether it slept: look again then."""
+        clock = self._services.clock
+        longest = self._services.limits.commit_interval_ms / 1000
+        due = self._last + min(longest, FRAME_COST_S * self._audience())
+        pause = due - clock.monotonic()
+        if pause > 0:
+            await anyio.sleep(pause)
+            return True
+        self._last = clock.monotonic()
+        return False

@@ -1,0 +1,284 @@
+"""One CRDT connection: frames in to the room, frames out of the outbox, until either side ends it.
+
+Two tasks in one task group: the reader (decode, judge, slow down who is too fast) and the writer
+(sends one frame at a time, so a slow socket is noticed). Every fault of the peer ends here in the
+close code of its class.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from crdt_chat.errors import EpochChanged, LocalFault, RateLimited, RemoteFault, TooLarge, TryLater
+from crdt_chat.identity import Grant, PageKey
+from crdt_chat.page.verdict import Sync, Verdict
+from crdt_chat.protocol import wire
+from crdt_chat.protocol.outbox import Outbox
+from crdt_chat.server.channel import Channel, Closable
+from crdt_chat.server.peer import Peer
+from crdt_chat.server.rate import Bucket
+from crdt_chat.server.room import Room
+from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.services import Services
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 2.0
+"""A step 2 that still lacks something (another's unsent work) is asked for again after this."""
+
+
+GONE = (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
+"""What the send of a channel raises when the peer is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a connection asked for: which page, as whom, with our control frames or without."""
+
+    key: PageKey
+    grant: Grant
+    speaks_control: bool = False
+    epoch: int | None = None
+
+
+async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
+    """Serve one pycrdt Channel until it ends. Remote faults close it with their code.
+
+    Raises RemoteFault only if the channel cannot be closed with a code.
+    """
+    services = rooms.services
+    services.metrics.connected("yjs")
+    code: int | None = None
+    try:
+        async with rooms.open(visit.key) as room:
+            await _Connection(channel, visit, room, services).run()
+    except RemoteFault as fault:
+        code = fault.close_code
+        await close(channel, fault)
+    finally:
+        services.metrics.disconnected("yjs", code)
+
+
+async def close(channel: Channel, fault: RemoteFault) -> None:
+    """Close a channel with the fault's code, or raise the fault where the channel has no codes."""
+    if not isinstance(channel, Closable):
+        raise fault
+    await channel.close(fault.close_code, str(fault))
+
+
+class _Connection:
+    def __init__(self, channel: Channel, visit: Visit, room: Room, services: Services) -> None:
+        limits = services.limits
+        tenant = services.config.tenant(visit.key.tenant)
+        self._channel = channel
+        self._visit = visit
+        self._room = room
+        self._services = services
+        self._limits = limits
+        self._tasks = anyio.create_task_group()
+        self._batch_expected = True
+        self._heard: tuple[wire.AwarenessEntry, ...] | None = None
+        self._hearing = Bucket(limits.awareness_per_s, max(1.0, limits.awareness_per_s))
+        self._slow_since: float | None = None
+        self._pace = Bucket(
+            limits.operations_per_s if tenant is None else tenant.operations_per_s,
+            limits.operations_burst if tenant is None else tenant.operations_burst,
+        )
+        number = services.ids.number()
+        self.peer = Peer(
+            number,
+            visit.grant,
+            Outbox(limits.outbox_bytes),
+            speaks_control=visit.speaks_control,
+            abort=channel.abort if isinstance(channel, Closable) else None,
+        )
+
+    async def run(self) -> None:
+        """Join, read and write until the peer leaves or a fault ends it."""
+        self._check_room()
+        self._room.join(self.peer)
+        try:
+            async with self._tasks:
+                self._tasks.start_soon(self._write)
+                await self._read()
+                self._tasks.cancel_scope.cancel()
+        except* LocalFault as group:
+            # Ours: the log has it, the peer may come back.
+            log.exception("connection ended by a local fault", exc_info=group)
+        finally:
+            lost = getattr(self._channel, "lost", False)
+            self._room.leave(self.peer, lost=lost and self.peer.closing is None)
+        if self.peer.closing is not None:
+            raise self.peer.closing
+
+    def _check_room(self) -> None:
+        if self._visit.epoch not in (None, self._room.epoch):
+            raise EpochChanged("the page was rewritten: drop your copy and load it again")
+        if len(self._room.peers) >= self._limits.connections_per_page:
+            raise TryLater("too many people are on this page")
+        user = self._visit.grant.user
+        if self._room.people.presence.tabs.get(user, 0) >= self._limits.connections_per_user:
+            raise TryLater("you have this page open too many times")
+
+    # Out
+
+    async def _write(self) -> None:
+        peer, channel, clock = self.peer, self._channel, self._services.clock
+        traffic = self._services.metrics.traffic
+        while True:
+            frame = peer.outbox.pop()
+            if frame is not None:
+                peer.sending_since = clock.monotonic()
+                try:
+                    await channel.send(frame)
+                except GONE:
+                    self._tasks.cancel_scope.cancel()
+                    return
+                peer.sending_since = None
+                traffic.sent(len(frame))
+            elif peer.closing is not None:
+                self._tasks.cancel_scope.cancel()
+                return
+            elif peer.outbox.behind() and not peer.awaits_state:
+                await self._room.catch_up(peer)
+                if not peer.outbox.frames:
+                    await self._wait()
+            else:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        peer = self.peer
+        peer.work = anyio.Event()
+        if not peer.outbox.frames and peer.closing is None:
+            await peer.work.wait()
+
+    # In
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                frame = await self._channel.recv()
+            except StopAsyncIteration:
+                return
+            except RemoteFault as fault:
+                await self._refuse(fault)
+            self._services.metrics.traffic.received(len(frame))
+            try:
+                pause = self._take(frame)
+            except RemoteFault as fault:
+                await self._refuse(fault)
+            if pause > 0:
+                await self._slow_down(pause)
+            else:
+                self._slow_since = None
+            if self._services.queue.full:
+                await self._services.queue.wait()
+
+    async def _refuse(self, fault: RemoteFault) -> None:
+        """End the connection with a fault; what is queued goes first, then this is cancelled."""
+        self.peer.close(fault)
+        await anyio.sleep_forever()
+
+    def _take(self, frame: bytes) -> float:
+        """Handle one frame; returns the seconds to wait before the next. Raises RemoteFault."""
+        limits = self._limits
+        if len(frame) > (limits.first_batch_bytes if self._batch_expected else limits.frame_bytes):
+            raise TooLarge("a frame over the limit")
+        match wire.decode(frame):
+            case wire.SyncStep1(vector):
+                self._room.answer(self.peer, vector)
+            case wire.SyncStep2(update):
+                return self._judge_step2(update)
+            case wire.Update(update):
+                return self._judge(update, "update")
+            case wire.Awareness(entries):
+                self._hear(entries)
+            case wire.QueryAwareness():
+                self._room.people.send_states(self.peer)
+            case wire.Control(body):
+                self._control(body)
+            case wire.Ignored():
+                pass
+        return 0.0
+
+    def _judge_step2(self, update: bytes) -> float:
+        peer, now = self.peer, self._services.clock.monotonic()
+        peer.asked = False
+        patience = self._limits.gap_patience_s
+        waited = 0.0 if peer.gapped_since is None else now - peer.gapped_since
+        verdict_delay = self._judge(update, "last" if waited >= patience else "step2")
+        if peer.gapped:
+            peer.gapped_since = now if peer.gapped_since is None else peer.gapped_since
+            self._tasks.start_soon(self._ask_later)
+        else:
+            peer.gapped_since = None
+        # The first step 2 is the offline batch: it alone may be large and is not rated.
+        delay = 0.0 if self._batch_expected else verdict_delay
+        self._batch_expected = False
+        return delay
+
+    async def _ask_later(self) -> None:
+        await anyio.sleep(ASK_AGAIN_S)
+        self._room.ask(self.peer)
+
+    def _judge(self, update: bytes, sync: Sync) -> float:
+        verdict = self._room.receive(self.peer, update, sync)
+        if verdict is None:
+            return 0.0
+        if verdict.kind == "gap" and sync == "update":
+            self._room.ask(self.peer)
+        return self._pace.take(self._cost(verdict), self._services.clock.monotonic())
+
+    def _cost(self, verdict: Verdict) -> float:
+        """Operations count one, refusals ten; what was known already counts nothing."""
+        return verdict.operations + len(verdict.refusals) * (self._limits.refusal_cost - 1)
+
+    async def _slow_down(self, pause: float) -> None:
+        now = self._services.clock.monotonic()
+        self._slow_since = now if self._slow_since is None else self._slow_since
+        if now - self._slow_since >= self._limits.rate_patience_s:
+            await self._refuse(RateLimited("too many operations for too long"))
+        await anyio.sleep(pause)
+
+    # Presence and control
+
+    def _hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
+        presence = self._room.people.presence
+        if presence.attendances[self.peer.id].client is None and len(entries) == 1:
+            # Its first awareness frame names one id: its own (design 4, ownership).
+            self._room.announce(self.peer, entries[0].client)
+        waiting = self._heard is not None
+        mine = [entry for entry in entries if entry.client == self._client]
+        if not mine:
+            return
+        self._heard = (mine[-1],)
+        if waiting:
+            self._services.metrics.awareness(dropped=1)
+            return
+        delay = self._hearing.take(1, self._services.clock.monotonic())
+        if delay > 0:
+            self._tasks.start_soon(self._hear_later, delay)
+        else:
+            self._hear_now()
+
+    @property
+    def _client(self) -> int | None:
+        return self._room.people.presence.attendances[self.peer.id].client
+
+    async def _hear_later(self, delay: float) -> None:
+        await anyio.sleep(delay)
+        try:
+            self._hear_now()
+        except RemoteFault as fault:
+            self.peer.close(fault)
+
+    def _hear_now(self) -> None:
+        entries, self._heard = self._heard, None
+        if entries is not None:
+            self._room.people.hear(self.peer, entries)
+
+    def _control(self, body: Mapping[str, object]) -> None:
+        if body["type"] == "presence":
+            self.peer.control(self._room.people.message(everybody=True))

@@ -1,0 +1,87 @@
+"""WS /ws/{tenant}/{page}: from an ASGI WebSocket to a served channel.
+
+Refusals are close codes after accept: a browser sees an HTTP refusal only as 1006, and y-websocket
+then retries for ever (design 5).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from crdt_chat.errors import Malformed, NotFound, RemoteFault, TryLater
+from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send
+from crdt_chat.server.connection import Visit, close, serve
+from crdt_chat.server.rooms import Rooms
+
+PREFIX = b"/ws/"
+CAPABILITY = "crdt-chat.1"
+
+
+class CrdtSocket:
+    """The ASGI endpoint of the CRDT sockets."""
+
+    def __init__(self, rooms: Rooms, authority: Authority) -> None:
+        self._rooms = rooms
+        self._authority = authority
+        self._addresses: Counter[str] = Counter()
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Accept, find out who asks for what, serve until the end."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        channel = AsgiChannel(scope, receive, send)
+        client = scope.get("client")
+        address = client[0] if client else ""
+        try:
+            await send({"type": "websocket.accept"})
+            self._addresses[address] += 1
+            try:
+                visit = self._visit(scope, address)
+                await serve(channel, visit, self._rooms)
+            except RemoteFault as fault:
+                await close(channel, fault)
+            finally:
+                self._addresses[address] -= 1
+                self._addresses += Counter()
+        except OSError:
+            # The peer was gone before it could be told anything.
+            return
+
+    def _visit(self, scope: Event, address: str) -> Visit:
+        limit = self._rooms.services.limits.connections_per_address
+        if self._addresses[address] > limit:
+            raise TryLater("too many connections from this address")
+        tenant, page = split_path(scope["raw_path"])
+        query = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
+        grant = self._authority.grant(tenant, query)
+        return Visit(
+            page_key(tenant, page),
+            grant,
+            speaks_control=CAPABILITY in query.get("caps", "").split(","),
+            epoch=_epoch(query),
+        )
+
+
+def split_path(raw: bytes) -> tuple[str, str]:
+    """Tenant and page of a raw request path `/ws/{tenant}/{page}`, percent-decoded each by itself.
+
+    Raises NotFound where they are not there or not UTF-8.
+    """
+    tenant, slash, page = raw.partition(b"?")[0][len(PREFIX) :].partition(b"/")
+    try:
+        names = unquote_to_bytes(tenant).decode(), unquote_to_bytes(page).decode()
+    except UnicodeDecodeError:
+        raise NotFound("a page name that is not UTF-8") from None
+    if not slash:
+        raise NotFound("the path of a page is /ws/{tenant}/{page}")
+    return names
+
+
+def _epoch(query: Mapping[str, str]) -> int | None:
+    text = query.get("epoch")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 15:
+        raise Malformed("an epoch is a whole number")
+    return int(text)

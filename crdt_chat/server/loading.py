@@ -1,0 +1,39 @@
+"""Bring a page to life from the store: snapshot, the rows after it and the gate's own state."""
+
+from dataclasses import dataclass, field
+
+from crdt_chat.identity import PageKey
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.page import Page
+from crdt_chat.page.verdict import GateRows
+from store.protocol import Store
+
+
+@dataclass(slots=True)
+class LoadedPage:
+    """A page as the store has it: `seq` is its head, `snapshot_seq` what its snapshot covers."""
+
+    page: Page
+    seq: int = 0
+    epoch: int = 1
+    snapshot_seq: int = 0
+    held: dict[str, str] = field(default_factory=dict)
+
+
+async def load_page(
+    store: Store, key: PageKey, limits: PageLimits, server_client: int
+) -> LoadedPage:
+    """The page `key`, empty if nobody has written to it. Raises store.Quarantined if damaged."""
+    stored = await store.load(key.tenant, key.page)
+    if stored is None:
+        return LoadedPage(Page(limits, server_client))
+    rows = GateRows(
+        owners=stored.owners,
+        entities=stored.entities,
+        refused=stored.refused,  # type: ignore[arg-type]  # text in the store, Repair in the gate
+        held=[name for name, _ in stored.held],
+    )
+    page = Page.load(
+        stored.snapshot, [row.update for row in stored.rows], rows, limits, server_client
+    )
+    return LoadedPage(page, stored.seq, stored.epoch, stored.snapshot_seq, dict(stored.held))

@@ -1,0 +1,189 @@
+"""Who is on one page, told to its peers: joins, losses with their grace, coalesced frames.
+
+The rules are protocol/presence.py's; this is their clock and their tasks. Changes are told at once
+when the page is quiet and gathered for PAUSE_S when many come together, so that N people who join
+cost O(N) frames each, not O(N^2) in all.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from crdt_chat.protocol import wire
+from crdt_chat.protocol.presence import Presence, PresentUser
+from crdt_chat.server.peer import Peer
+from crdt_chat.server.services import Services
+
+PAUSE_S = 0.05
+"""Seconds for which further changes are gathered after a frame went out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChange:
+    """What listeners (the legacy bridge) are told: who came, who left, how many are here now."""
+
+    joined: tuple[str, ...]
+    left: tuple[str, ...]
+    count: int
+
+
+PresenceListener = Callable[[PresenceChange], None]
+
+
+class People:
+    """The people of one page."""
+
+    def __init__(self, services: Services, peers: Mapping[int, Peer]) -> None:
+        self.presence = Presence()
+        self.listeners: set[PresenceListener] = set()
+        self._services = services
+        self._peers = peers
+        self._entries: dict[int, tuple[int, bytes]] = {}
+        self._joined: dict[str, None] = {}
+        self._left: dict[str, None] = {}
+        self._telling = False
+        self._last_told = -1.0
+
+    def join(self, peer: Peer) -> None:
+        """A connection is here from now on; it hears at once who else is."""
+        new = self.presence.join(peer.id, peer.grant)
+        self.send_states(peer)
+        if new:
+            self._came(peer.grant.user)
+            self._services.metrics.users_changed(1)
+        else:
+            self._count_for(peer)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is here, also nobody whose socket was lost a moment ago."""
+        return not self.presence.attendances
+
+    def leave(self, peer: Peer, *, lost: bool) -> None:
+        """A connection is gone: a clean close at once, a lost socket after its grace."""
+        if lost:
+            self._services.tasks.start_soon(self._leave_later, peer)
+        else:
+            self._leave_now(peer)
+
+    async def _leave_later(self, peer: Peer) -> None:
+        await anyio.sleep(self._services.limits.presence_grace_s)
+        self._leave_now(peer)
+
+    def _leave_now(self, peer: Peer) -> None:
+        client = self.presence.attendances[peer.id].client
+        left, entry = self.presence.leave(peer.id, self._services.clock.now())
+        if entry is not None and client is not None:
+            self._change(client, peer.id, entry)
+        if left:
+            self._went(peer.grant.user)
+            self._services.metrics.users_changed(-1)
+
+    def hear(self, peer: Peer, entries: Iterable[wire.AwarenessEntry]) -> None:
+        """A connection says something about itself. Raises Malformed."""
+        entry = self.presence.accept(peer.id, entries, self._services.clock.now())
+        client = self.presence.attendances[peer.id].client
+        if entry is not None and client is not None:
+            self._change(client, peer.id, entry)
+
+    def send_states(self, peer: Peer) -> None:
+        """Send all live states to one peer."""
+        frame = self.presence.states(peer.id)
+        peer.outbox.stale_presence = False
+        if frame is not None:
+            peer.send(frame)
+
+    def renew(self) -> None:
+        """Give stock clients one combined renewal: they drop whoever is silent for 30 s."""
+        self.presence.renew(self._services.clock.now())
+        for peer in self._peers.values():
+            if not peer.speaks_control:
+                frame = self.presence.states(peer.id)
+                if frame is not None:
+                    peer.outbox.presence(frame)
+                    peer.work.set()
+
+    def _came(self, user: str) -> None:
+        if user in self._left:
+            # Never an id in both lists; listeners that saw them leave have not been told yet.
+            del self._left[user]
+        else:
+            self._joined[user] = None
+        self._tell_soon()
+
+    def _went(self, user: str) -> None:
+        if user in self._joined:
+            del self._joined[user]
+        else:
+            self._left[user] = None
+        self._tell_soon()
+
+    def _change(self, client: int, connection: int, entry: bytes) -> None:
+        self._entries[client] = (connection, entry)
+        self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if self._telling:
+            return
+        self._telling = True
+        self._services.tasks.start_soon(self._tell)
+
+    async def _tell(self) -> None:
+        clock = self._services.clock
+        while True:
+            pause = self._last_told + PAUSE_S - clock.monotonic()
+            if pause > 0:
+                await anyio.sleep(pause)
+            self._last_told = clock.monotonic()
+            self._tell_now()
+            if not (self._entries or self._joined or self._left):
+                break
+        self._telling = False
+
+    def _tell_now(self) -> None:
+        entries, self._entries = self._entries, {}
+        joined, left = tuple(self._joined), tuple(self._left)
+        self._joined.clear()
+        self._left.clear()
+        if entries:
+            self._forward(entries)
+        change = PresenceChange(joined, left, self.presence.count)
+        frame = wire.control(self.message())
+        for peer in self._peers.values():
+            if peer.speaks_control:
+                peer.send(frame)
+        for listener in tuple(self.listeners):
+            listener(change)
+
+    def _forward(self, entries: Mapping[int, tuple[int, bytes]]) -> None:
+        """One awareness frame for all, but nobody is sent its own entry: it knows better."""
+        everybody = wire.awareness_of(entry for _, entry in entries.values())
+        own = {connection for connection, _ in entries.values()}
+        self._services.metrics.awareness(forwarded=len(entries))
+        for peer in self._peers.values():
+            frame = everybody
+            if peer.id in own:
+                others = [entry for connection, entry in entries.values() if connection != peer.id]
+                if not others:
+                    continue
+                frame = wire.awareness_of(others)
+            peer.outbox.presence(frame)
+            peer.work.set()
+
+    def _count_for(self, peer: Peer) -> None:
+        peer.control(self.message())
+
+    def message(self, *, everybody: bool = False) -> dict[str, object]:
+        """The presence control frame: a count, and the list where it is short or was asked for."""
+        body: dict[str, object] = {"type": "presence", "count": self.presence.count}
+        if everybody or self.presence.count <= self._services.limits.presence_list_users:
+            body["users"] = [_user(user) for user in self.presence.users()]
+        return body
+
+
+def _user(user: PresentUser) -> dict[str, object]:
+    said: dict[str, object] = {"id": user.id, "name": user.name, "tabs": user.tabs}
+    if user.avatar:
+        said["avatar"] = user.avatar
+    return said

@@ -1,0 +1,142 @@
+"""Every page in memory: opened once, kept while somebody is there, evicted when idle and clean."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from crdt_chat.errors import NotFound, RemoteFault, TryLater
+from crdt_chat.identity import PageKey
+from crdt_chat.server.loading import load_page
+from crdt_chat.server.room import Room
+from crdt_chat.server.services import Services
+from crdt_chat.server.snapshots import snapshot
+from store.errors import Quarantined
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often housekeeping looks at the rooms."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A page's place: somebody loads the room, others wait for `ready`; `guests` pin it."""
+
+    ready: anyio.Event = field(default_factory=anyio.Event)
+    room: Room | None = None
+    guests: int = 0
+    idle_since: float = 0.0
+
+
+class Rooms:
+    """PageKey -> Room."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._places: dict[PageKey, Place] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter([place.room for place in self._places.values() if place.room is not None])
+
+    def find(self, key: PageKey) -> Room | None:
+        """The room of `key`, if it is in memory now."""
+        place = self._places.get(key)
+        return place.room if place is not None else None
+
+    @asynccontextmanager
+    async def open(self, key: PageKey) -> AsyncIterator[Room]:
+        """The room of `key`, loaded if need be and pinned in memory for the length of the block.
+
+        Raises NotFound for a tenant or a page name that cannot be, TryLater for a damaged page.
+        """
+        place = self._places.get(key)
+        if place is None:
+            # No await between the look and the entry: two who come at once get the same room.
+            place = self._places[key] = Place()
+            place.guests += 1
+            await self._load(key, place)
+        else:
+            place.guests += 1
+            await self._wait(place)
+        try:
+            if place.room is None:
+                raise TryLater("the page cannot be opened at the moment")
+            yield place.room
+        finally:
+            place.guests -= 1
+            place.idle_since = self.services.clock.monotonic()
+
+    async def _wait(self, place: Place) -> None:
+        try:
+            await place.ready.wait()
+        except BaseException:
+            place.guests -= 1
+            raise
+
+    async def _load(self, key: PageKey, place: Place) -> None:
+        services = self.services
+        tenant = services.config.tenant(key.tenant)
+        try:
+            if tenant is None:
+                raise NotFound("there is no such tenant here")
+            # Shielded: others wait for this room, whatever becomes of the one who came first.
+            with anyio.CancelScope(shield=True):
+                loaded = await load_page(services.store, key, tenant.page, services.ids.client())
+            place.room = Room(key, loaded, services)
+            services.metrics.pages_changed(1)
+        except Quarantined as fault:
+            log.exception("page is damaged", extra={"tenant": key.tenant, "page": key.page})
+            raise TryLater("the page is damaged and waits for its operator") from fault
+        finally:
+            if place.room is None:
+                del self._places[key]
+                place.guests -= 1
+            place.ready.set()
+
+    async def housekeep(self) -> None:
+        """Renew awareness, snapshot and evict, for as long as the server runs."""
+        clock, limits = self.services.clock, self.services.limits
+        renewed = clock.monotonic()
+        while True:
+            await anyio.sleep(TICK_S)
+            now = clock.monotonic()
+            renewing = now - renewed >= limits.presence_renewal_s
+            renewed = now if renewing else renewed
+            for key, place in list(self._places.items()):
+                if place.room is None:
+                    continue
+                if renewing:
+                    place.room.people.renew()
+                place.room.drop_stuck(now)
+                if not place.guests and now - place.idle_since >= limits.page_idle_s:
+                    await self._evict(key, place)
+                else:
+                    await snapshot(place.room)
+
+    async def _evict(self, key: PageKey, place: Place) -> None:
+        room = place.room
+        if room is None or room.dirty or not room.people.empty:
+            return
+        await snapshot(room, leaving=True)
+        # Somebody may have come while the snapshot was written.
+        if not place.guests and not room.dirty and self._places.get(key) is place:
+            del self._places[key]
+            self.services.metrics.pages_changed(-1)
+
+    async def close(self) -> None:
+        """Let every room finish what it has applied."""
+        for room in self:
+            await room.finish()
+
+    async def dismiss(self, fault: RemoteFault) -> None:
+        """Close every connection with this fault; returns when all of them are gone."""
+        for room in self:
+            for peer in room.peers.values():
+                peer.close(fault)
+            await room.deserted()

@@ -1,0 +1,126 @@
+"""Run the server process: sockets, uvicorn, signals, and a graceful stop within seconds."""
+
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import anyio
+import uvicorn
+
+from crdt_chat.config import Config
+from crdt_chat.server.app import App, build
+from crdt_chat.server.sockets import Socket
+from store import open_store
+from store.protocol import Store
+
+log = logging.getLogger(__name__)
+
+FRAME_OVERHEAD = 64
+"""Bytes of y-protocols framing around the largest update."""
+
+BACKLOG = 2_048
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the stop is ours."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = anyio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, then tell that requests are answered."""
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `serve`."""
+        yield
+
+
+def serve(config: Config, announce: Callable[[str], None] = lambda _url: None) -> None:
+    """Serve until SIGTERM or SIGINT. `announce` is called with the URL once requests are answered.
+
+    Raises OSError where the address cannot be had, store.errors.StoreError where the file cannot.
+    """
+    with contextlib.closing(_listen(config.host, config.port)) as listening:
+        store = open_store(config.db)
+        options = {"use_uvloop": _has_uvloop()}
+        anyio.run(_main, config, store, listening, announce, backend_options=options)
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401  # optional: missing on Windows
+    except ImportError:
+        return False
+    return True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening.setblocking(False)
+    return listening
+
+
+async def _main(
+    config: Config, store: Store, listening: socket.socket, announce: Callable[[str], None]
+) -> None:
+    try:
+        async with build(config, store) as app, anyio.create_task_group() as tasks:
+            server = _Server(_uvicorn_config(app, config))
+            tasks.start_soon(_stop_on_signal, app, server)
+            tasks.start_soon(_announce_when_ready, server, announce, _url(listening))
+            await server.serve(sockets=[listening])
+            tasks.cancel_scope.cancel()
+    finally:
+        await store.close()
+
+
+def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
+    limits = config.limits_in_force()
+    return uvicorn.Config(
+        app,
+        ws=Socket,
+        ws_max_size=limits.first_batch_bytes + FRAME_OVERHEAD,
+        ws_ping_interval=limits.ping_s,
+        ws_ping_timeout=limits.pong_s,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _announce_when_ready(
+    server: "_Server", announce: Callable[[str], None], url: str
+) -> None:
+    await server.ready.wait()
+    announce(url)
+
+
+async def _stop_on_signal(app: App, server: uvicorn.Server) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        stopping = False
+        async for number in signals:
+            if stopping:
+                server.force_exit = True
+                break
+            stopping = True
+            log.info("stopping", extra={"signal": number.name})
+            for accepting in server.servers:
+                accepting.close()
+            await app.drain()
+            server.should_exit = True

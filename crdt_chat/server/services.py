@@ -1,0 +1,84 @@
+"""What a room and its connections need from outside: clock, ids, store, limits, metrics, tasks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from crdt_chat.config import Config, Limits
+from crdt_chat.server.metrics import Metrics
+from store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The only way the server reads time: `now` in ms since the epoch, `monotonic` in seconds."""
+
+    now: Callable[[], int]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The only way the server makes ids, injectable in tests.
+
+    origin: 16 random bytes · number: a connection's number · client: a Yjs client id below 2^16 ·
+    text: a UUIDv7 for what people see.
+    """
+
+    origin: Callable[[], bytes]
+    number: Callable[[], int]
+    client: Callable[[], int]
+    text: Callable[[], str]
+
+
+@dataclass(slots=True)
+class CommitQueue:
+    """All that waits for a commit in this process; over its limits sockets are not read."""
+
+    updates_limit: int
+    bytes_limit: int
+    metrics: Metrics
+    updates: int = 0
+    bytes: int = 0
+    _room: anyio.Event = field(default_factory=anyio.Event)
+
+    def add(self, size: int) -> None:
+        """One update of `size` bytes was applied and waits."""
+        self.updates += 1
+        self.bytes += size
+        self.metrics.queued(self.updates)
+
+    def done(self, updates: int, size: int) -> None:
+        """`updates` of `size` bytes in all were committed or discarded."""
+        self.updates -= updates
+        self.bytes -= size
+        self.metrics.queued(self.updates)
+        if not self.full:
+            self._room.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether readers must wait."""
+        return self.updates >= self.updates_limit or self.bytes >= self.bytes_limit
+
+    async def wait(self) -> None:
+        """Return once the queue has room."""
+        while self.full:
+            self._room = anyio.Event() if self._room.is_set() else self._room
+            await self._room.wait()
+
+
+@dataclass(slots=True)
+class Services:
+    """One server's parts, built once by the composition root (app.py)."""
+
+    config: Config
+    limits: Limits
+    clock: Clock
+    ids: Ids
+    store: Store
+    metrics: Metrics
+    queue: CommitQueue
+    tasks: TaskGroup
