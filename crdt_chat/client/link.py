@@ -1,0 +1,170 @@
+"""The socket of a peer: connects, carries frames both ways, and comes back after every loss.
+
+asyncio only, because the `websockets` client is; everything above it is anyio or plain.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import anyio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from crdt_chat.client.address import Address
+from crdt_chat.client.peer import Peer
+from crdt_chat.client.replica import ReplicaBroken
+from crdt_chat.client.session import Session
+from crdt_chat.errors import Malformed, RemoteFault
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of one frame: a page's state (16 MiB, design 15) comes in one step 2, and may grow."""
+
+OPEN_S, CLOSE_S, PING_S, PONG_S, RENEW_S = 10.0, 2.0, 10.0, 5.0, 15.0
+"""Seconds: to open a connection, to close it, between pings, for a pong, between signs of life."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+"""The pause between attempts doubles from first to longest, each shortened by up to half."""
+
+LOST = 1006
+"""The close code of a connection that was never closed, or never open."""
+
+_STATUS_FAULTS = {fault.status: fault.close_code for fault in RemoteFault.__subclasses__()}
+
+
+class Wake:
+    """Tells all who wait that something may have changed for them."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def __call__(self) -> None:
+        """Wake everybody who waits now."""
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        """Return at the next call."""
+        await self._event.wait()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return as soon as the condition holds."""
+        while not condition():
+            await self.wait()
+
+
+class Link:
+    """Keeps one peer connected while it is wanted. `jitter` gives numbers from 0 to 1."""
+
+    def __init__(
+        self, address: Address, peer: Peer, wake: Wake, jitter: Callable[[], float]
+    ) -> None:
+        self.paused = False
+        self.attempts = 0
+        self._address = address
+        self._peer = peer
+        self._wake = wake
+        self._jitter = jitter
+        self._stopped = False
+        self._failures = 0
+
+    def pause(self) -> None:
+        """Close the connection, and make no other until `resume`."""
+        self.paused = True
+        self._wake()
+
+    def stop(self) -> None:
+        """Close the connection for good: `run` returns."""
+        self.paused = self._stopped = True
+        self._wake()
+
+    def resume(self) -> None:
+        """Connect again at once."""
+        self.paused = False
+        self._failures = 0
+        self._wake()
+
+    async def run(self) -> None:
+        """Connect, and connect again, until `stop`, or until the server says never."""
+        while not self._stopped:
+            if self.paused:
+                await self._wake.wait()
+                continue
+            code, reason = await self._attempt()
+            self.attempts += 1
+            then = self._peer.disconnected(code, reason)
+            if then == "never":
+                return
+            if then == "later" and not self.paused:
+                with anyio.move_on_after(self._pause()):
+                    await self._wake.until(lambda: self.paused)
+
+    def _pause(self) -> float:
+        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return longest * (1 - self._jitter() / 2)
+
+    async def _attempt(self) -> tuple[int, str]:
+        """One connection from open to close. Returns its close code and reason."""
+        try:
+            async with connect(
+                self._address.url(self._peer.epoch),
+                max_size=MAX_FRAME,
+                compression=None,
+                open_timeout=OPEN_S,
+                close_timeout=CLOSE_S,
+                ping_interval=PING_S,
+                ping_timeout=PONG_S,
+                proxy=None if self._address.loopback else True,
+            ) as socket:
+                return await self._carry(socket)
+        except InvalidStatus as refusal:
+            status = refusal.response.status_code
+            return _STATUS_FAULTS.get(status, LOST), f"the server answered with {status}"
+        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            return LOST, str(error)
+
+    async def _carry(self, socket: ClientConnection) -> tuple[int, str]:
+        session = self._peer.connected()
+        ending = LOST, "paused"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send, socket, session)
+            tasks.start_soon(self._stay, session)
+            tasks.start_soon(self._leave, tasks.cancel_scope)
+            ending = await self._receive(socket)
+            tasks.cancel_scope.cancel()
+        if session.synced:
+            self._failures = 0
+        return ending
+
+    async def _receive(self, socket: ClientConnection) -> tuple[int, str]:
+        try:
+            async for frame in socket:
+                # A text frame is not for us: no server that speaks Yjs sends one.
+                if isinstance(frame, bytes) and not self._peer.receive(frame):
+                    return 1000, "the document is dropped"
+        except ConnectionClosed:
+            return socket.close_code or LOST, socket.close_reason or ""
+        except Malformed as error:
+            return LOST, f"the server sent what cannot be read: {error}"
+        except ReplicaBroken as error:
+            self._peer.broken()
+            return LOST, str(error)
+        return socket.close_code or LOST, socket.close_reason or ""
+
+    async def _send(self, socket: ClientConnection, session: Session) -> None:
+        # The receiver learns how a connection ended, and says so; here it is only the end.
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._wake.until(lambda: bool(session.outgoing))
+                while session.outgoing:
+                    await socket.send(session.outgoing.popleft())
+
+    async def _leave(self, connection: anyio.CancelScope) -> None:
+        await self._wake.until(lambda: self.paused)
+        connection.cancel()
+
+    async def _stay(self, session: Session) -> None:
+        while True:
+            await anyio.sleep(RENEW_S)
+            session.renew()
+            self._wake()

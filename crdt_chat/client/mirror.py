@@ -1,0 +1,172 @@
+"""The document as plain values, by root and by thread, kept up to date one changed key at a time.
+
+Only Yjs decides what a key holds; this is its shadow, so that readers cost no crossing into the
+document and each change is seen with its `before`. The page may come from a server without a gate:
+what has not the shape of design 3 is left out, never an error.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, TypeGuard
+from urllib.parse import unquote
+
+from crdt_chat.client.model import Annotation, Comment
+from crdt_chat.page.verdict import Change, Json
+
+ROOTS = ("annotations", "comments", "resolved", "reactions", "deleted", "closed", "page")
+"""The root maps of schema 1 (design 3)."""
+
+_NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+
+class Mirror:
+    """A readable copy of the page. Not for writing: it takes what the document reports."""
+
+    def __init__(self) -> None:
+        self.roots: dict[str, dict[str, Json]] = {root: {} for root in ROOTS}
+        self._below: dict[str, set[tuple[str, str]]] = {}
+        self._threads: dict[str, Annotation] = {}
+
+    def apply(self, root: str, name: str, after: Json) -> Change | None:
+        """Take what `root/name` holds now, None for absent. Returns the change, if it is one."""
+        values = self.roots[root]
+        before = values.get(name)
+        if before == after:
+            return None
+        thread = name.partition("/")[0]
+        self._threads.pop(thread, None)
+        if after is None:
+            del values[name]
+            below = self._below[thread]
+            below.discard((root, name))
+            if not below:
+                del self._below[thread]
+        else:
+            values[name] = after
+            self._below.setdefault(thread, set()).add((root, name))
+        return Change(root, name, before, after)
+
+    def value(self, root: str, name: str) -> Json:
+        """What the key holds, None where it is absent."""
+        return self.roots[root].get(name)
+
+    def below(self, name: str) -> Iterator[tuple[str, str]]:
+        """The keys (root, name) that belong to an annotation or a comment, itself not included."""
+        inside = f"{name}/"
+        for key in sorted(self._below.get(name.partition("/")[0], ())):
+            if key[1].startswith(inside) or (key[1] == name and key[0] in ("resolved", "closed")):
+                yield key
+
+    def is_deleted(self, name: str) -> bool:
+        """Whether an entry in `deleted` stands for this annotation or comment itself (design 3)."""
+        depth = name.count("/") + 1
+        return any(
+            root == "deleted" and key.startswith(f"{name}/") and key.count("/") == depth
+            for root, key in self._below.get(name.partition("/")[0], ())
+        )
+
+    def annotation(self, annotation_id: str) -> Annotation | None:
+        """The live thread of this id, None where it is unknown or deleted."""
+        known = self._threads.get(annotation_id)
+        if known is None:
+            known = self._project(annotation_id)
+            if known is not None:
+                self._threads[annotation_id] = known
+        return known
+
+    def annotations(self) -> list[Annotation]:
+        """All live threads, the oldest first."""
+        found = (self.annotation(name) for name in self.roots["annotations"])
+        return sorted((item for item in found if item), key=lambda item: (item.created, item.id))
+
+    def differences(self, newer: "Mirror") -> Iterable[Change]:
+        """What somebody sees who looks away from this one and then at `newer`."""
+        for root, values in self.roots.items():
+            others = newer.roots[root]
+            for name in [*values, *(name for name in others if name not in values)]:
+                before, after = values.get(name), others.get(name)
+                if before != after:
+                    yield Change(root, name, before, after)
+
+    def _project(self, annotation_id: str) -> Annotation | None:
+        value = self.roots["annotations"].get(annotation_id)
+        if not _is_entity(value) or self.is_deleted(annotation_id):
+            return None
+        comments = [
+            comment
+            for root, name in self._below[annotation_id]
+            if root == "comments" and (comment := self._comment(name)) is not None
+        ]
+        target = value.get("target")
+        quote, position = _selectors(target)
+        return Annotation(
+            id=annotation_id,
+            creator=value["creator"],
+            created=int(value["created"]),
+            exact=_text(quote, "exact") or "",
+            prefix=_text(quote, "prefix") or "",
+            suffix=_text(quote, "suffix") or "",
+            start=_integer(position, "start"),
+            end=_integer(position, "end"),
+            title=_text(value, "title"),
+            source=_text(target, "source") if isinstance(target, dict) else None,
+            comments=tuple(sorted(comments, key=lambda item: (item.created, item.id))),
+            resolved=_flag(self.roots["resolved"].get(annotation_id), "resolved"),
+            closed=_flag(self.roots["closed"].get(annotation_id), "closed"),
+        )
+
+    def _comment(self, name: str) -> Comment | None:
+        value = self.roots["comments"].get(name)
+        if not _is_entity(value) or self.is_deleted(name):
+            return None
+        annotation_id, _, comment_id = name.partition("/")
+        return Comment(
+            id=comment_id,
+            annotation_id=annotation_id,
+            creator=value["creator"],
+            created=int(value["created"]),
+            body=_text(value, "body") or "",
+            parent=_text(value, "parent"),
+            edited=_integer(value, "edited"),
+            reactions=self._reactions(name),
+        )
+
+    def _reactions(self, comment: str) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for root, name in self.below(comment):
+            parts = name.split("/")
+            if root == "reactions" and len(parts) == 4:
+                found.setdefault(parts[2], []).append(unquote(parts[3]))
+        return MappingProxyType({emoji: tuple(users) for emoji, users in sorted(found.items())})
+
+
+def _is_entity(value: Json) -> TypeGuard[dict[str, Any]]:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("creator"), str)
+        and isinstance(value.get("created"), (int, float))
+    )
+
+
+def _selectors(target: Json) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The first quote and the first position selector of a W3C target."""
+    selectors = target.get("selector") if isinstance(target, dict) else None
+    found: dict[str, Mapping[str, Any]] = {}
+    for selector in selectors if isinstance(selectors, list) else ():
+        if isinstance(selector, dict) and isinstance(selector.get("type"), str):
+            found.setdefault(selector["type"], selector)
+    return found.get("TextQuoteSelector", _NOTHING), found.get("TextPositionSelector", _NOTHING)
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _integer(value: Mapping[str, Any], name: str) -> int | None:
+    found = value.get(name)
+    return int(found) if isinstance(found, (int, float)) else None
+
+
+def _flag(value: Json, name: str) -> bool:
+    return isinstance(value, dict) and value.get(name) is True

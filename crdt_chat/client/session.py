@@ -1,0 +1,201 @@
+"""One connection as a sans-IO state machine: frames in, signals out, frames to send in `outgoing`.
+
+Order (design 5): our awareness first, since it names our Yjs client id; then step 1; a step 2 for
+every step 1 of the server. No increment is sent before the server's first step 1: the step 2 that
+answers it carries everything, so that this peer never makes a gap.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crdt_chat.client.model import User
+from crdt_chat.client.replica import Replica
+from crdt_chat.client.unsaved import Key, Unsaved
+from crdt_chat.page.verdict import Change, Refusal
+from crdt_chat.protocol import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The server knows our control frames, and says who we are to it."""
+
+    epoch: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The document has changed by others' hands."""
+
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The first step 2 of this connection is in: the document holds all that the server has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """These writes were not allowed; `reset`: and the document must be dropped."""
+
+    reset: bool
+    refusals: Sequence[Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Who is here, the list being None where the server sends the count only."""
+
+    count: int
+    users: Sequence[User] | None
+
+
+Signal = Hello | Changed | Synced | Refusals | Present
+
+
+class Session:
+    """What one connection knows. `outgoing` holds the frames that the socket has not taken yet."""
+
+    def __init__(self, replica: Replica, unsaved: Unsaved, user: User) -> None:
+        self.replica = replica
+        self.outgoing: deque[bytes] = deque()
+        self.greeted = False
+        self.synced = False
+        self.asked = 0
+        self.answered = 0
+        self._unsaved = unsaved
+        self._user = user
+        self._frames = 0
+        self._clock = 0
+        self._reports = False
+        self._early: list[bytes] = []
+        self._asked_at: deque[int] = deque()
+        self._others: dict[int, tuple[int, User]] = {}
+        self.renew()
+        self.ask()
+
+    def ask(self) -> int:
+        """Send a step 1. Returns the number that `answered` has once all before it is known."""
+        self._asked_at.append(self._frames)
+        self.outgoing.append(wire.step1(self.replica.state_vector()))
+        self.asked += 1
+        return self.asked
+
+    def renew(self) -> None:
+        """Say that we are still here: stock servers and peers forget us after 30 s without it."""
+        self._clock += 1
+        state = json.dumps({"user": {"id": self._user.id, "name": self._user.name}})
+        entry = wire.AwarenessEntry(self.replica.client, self._clock, state)
+        self.outgoing.append(wire.awareness_of([wire.encode_entry(entry)]))
+
+    def carry(self, update: bytes, keys: Iterable[Key]) -> None:
+        """Send a local write, unless the step 2 that is still to come will carry it."""
+        if self.greeted:
+            self._unsaved.sent(self._count(wire.update(update)), keys)
+
+    def receive(self, frame: bytes) -> list[Signal]:
+        """Take one frame. Raises Malformed or ReplicaBroken: then the connection is of no use."""
+        message = wire.decode(frame)
+        if isinstance(message, wire.SyncStep1):
+            self.greeted = True
+            self._unsaved.sent(self._count(wire.step2(self.replica.diff(message.state_vector))))
+        elif isinstance(message, wire.SyncStep2):
+            return self._take_state(message.update)
+        elif isinstance(message, wire.Update):
+            return self._take_increment(message.update)
+        elif isinstance(message, wire.Awareness):
+            return self._meet(message.entries)
+        elif isinstance(message, wire.QueryAwareness):
+            self.renew()
+        elif isinstance(message, wire.Control):
+            return self._heed(message.body)
+        return []
+
+    def _count(self, frame: bytes) -> int:
+        self.outgoing.append(frame)
+        self._frames += 1
+        return self._frames
+
+    def _take_state(self, update: bytes) -> list[Signal]:
+        signals: list[Signal] = [Changed(self.replica.apply(update))]
+        # A later part before the state would leave a gap in the document.
+        signals += [Changed(self.replica.apply(early)) for early in self._early]
+        self._early.clear()
+        self.answered += 1
+        frames = self._asked_at.popleft() if self._asked_at else 0
+        if not self._reports:
+            # A server without our control frames: what it got before the question, it has now.
+            self._unsaved.saved(frames)
+        if not self.synced:
+            self.synced = True
+            signals.append(Synced())
+        return signals
+
+    def _take_increment(self, update: bytes) -> list[Signal]:
+        if not self.synced:
+            self._early.append(update)
+            return []
+        return [Changed(self.replica.apply(update))]
+
+    def _meet(self, entries: Iterable[wire.AwarenessEntry]) -> list[Signal]:
+        for entry in entries:
+            user = _user_of(entry.state)
+            if user is None:
+                self._others.pop(entry.client, None)
+            elif entry.client != self.replica.client:
+                self._others[entry.client] = (entry.clock, user)
+        if self._reports:
+            return []
+        here = {self._user.id: self._user} | {user.id: user for _, user in self._others.values()}
+        return [Present(len(here), tuple(here.values()))]
+
+    def _heed(self, body: Mapping[str, Any]) -> list[Signal]:
+        kind = body["type"]
+        if kind == "hello":
+            self._reports = True
+            return [Hello(str(body.get("epoch", "")), str(body.get("role", "")))]
+        if kind == "saved":
+            self._unsaved.saved(int(body.get("frames", 0)))
+        elif kind == "refused":
+            return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
+        elif kind == "presence":
+            return [Present(int(body.get("count", 0)), _users(body.get("users")))]
+        return []
+
+
+def _user_of(state: str) -> User | None:
+    """The person in an awareness state, None where it is a farewell or says nothing of a person."""
+    try:
+        value = json.loads(state)
+    except (ValueError, RecursionError):
+        return None
+    person = value.get("user") if isinstance(value, dict) else None
+    return _person(person)
+
+
+def _person(value: Any) -> User | None:
+    if not isinstance(value, dict):
+        return None
+    name = value.get("name")
+    identity = value.get("id", name)
+    if not isinstance(identity, str):
+        return None
+    return User(identity, name if isinstance(name, str) else identity)
+
+
+def _users(value: Any) -> tuple[User, ...] | None:
+    if not isinstance(value, list):
+        return None
+    return tuple(user for user in map(_person, value) if user is not None)
+
+
+def _refusals(value: Any) -> tuple[Refusal, ...]:
+    return tuple(
+        Refusal(str(item.get("key")), str(item.get("rule")), str(item.get("reason")))
+        for item in (value if isinstance(value, list) else ())
+        if isinstance(item, dict)
+    )
