@@ -15,6 +15,8 @@ SETTINGS_EXAMPLES = """\
   crdt-chat settings --json
   CRDT_CHAT_PORT=9000 crdt-chat settings --config chat.toml"""
 
+UNITLESS = ("address", "port", "path", "names", "level")
+
 
 def add_verbs(verbs: Verbs) -> None:
     """Add `settings`."""
@@ -57,15 +59,19 @@ def run_settings(chosen: argparse.Namespace) -> int:
 
 def markdown(found: "list[Setting]") -> str:
     """The table of settings of docs/operations.md."""
-    lines = ["| setting | environment | default | what | beyond it |", "|---|---|---|---|---|"]
-    for item in found:
-        default = f"{item.default:,}" if isinstance(item.default, int) else _text(item.default)
-        default = str(item.default).lower() if isinstance(item.default, bool) else default
-        default = str(item.default) if item.unit == "port" else default
-        unit = "" if item.unit in ("bool", "port", "path", "names", "address") else f" {item.unit}"
-        shown = f"{default or 'none'}{unit}"
-        lines.append(f"| `{item.name}` | `{item.env}` | {shown} | {item.about} | {item.over} |")
-    return "\n".join(lines)
+    head = ["| setting | default | what | beyond it |", "|---|---|---|---|"]
+    rows = (f"| `{item.name}` | {_default(item)} | {item.about} | {item.over} |" for item in found)
+    return "\n".join([*head, *rows])
+
+
+def _default(item: "Setting") -> str:
+    value = item.default
+    if isinstance(value, bool) or item.unit in UNITLESS:
+        return _text(value).lower() or "none"
+    if item.unit == "bytes":
+        power = (value.bit_length() - 1) // 10
+        return f"{value / 1024**power:g} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
+    return f"{value:,g} {item.unit}" if value < 1_000 else f"{value:,.0f} {item.unit}"
 
 
 def _text(value: object) -> str:

@@ -8,21 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from repository import ROOT, tracked
 
-ROOT = Path(__file__).parents[2]
 IMPORT_SECONDS = 0.15
 HEAVY = ("pycrdt", "anyio", "sqlite_utils", "starlette", "prometheus_client", "pandas", "asyncio")
 MACHINE = re.compile(
     r"/work/(?:main|shared)|/root/|/tmp/brief|registry\.npmjs|pythonhosted\.org|/opt/pypi"
 )
-
-
-def tracked() -> list[Path]:
-    """Every file of the repository, as git sees it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
-    ).stdout
-    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def modules() -> list[Path]:

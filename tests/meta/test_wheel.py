@@ -5,13 +5,11 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 import crdt_chat
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
