@@ -8,6 +8,7 @@ close code of its class.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import anyio
 
@@ -176,10 +177,11 @@ class _Connection:
             if self._services.queue.full:
                 await self._services.queue.wait()
 
-    async def _refuse(self, fault: RemoteFault) -> None:
+    async def _refuse(self, fault: RemoteFault) -> NoReturn:
         """End the connection with a fault; what is queued goes first, then this is cancelled."""
         self.peer.close(fault)
-        await anyio.sleep_forever()
+        while True:
+            await anyio.sleep_forever()
 
     def _take(self, frame: bytes) -> float:
         """Handle one frame; returns the seconds to wait before the next. Raises RemoteFault."""

@@ -125,7 +125,7 @@ class Rooms:
             return
         await snapshot(room, leaving=True)
         # Somebody may have come while the snapshot was written.
-        if not place.guests and not room.dirty and self._places.get(key) is place:
+        if not (place.guests or room.dirty) and self._places.get(key) is place:
             del self._places[key]
             self.services.metrics.pages_changed(-1)
 
