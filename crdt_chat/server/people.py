@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.presence import Presence, PresentUser
 from crdt_chat.server.peer import Peer
@@ -47,12 +48,9 @@ class People:
 
     def join(self, peer: Peer) -> None:
         """A connection is here from now on; it hears at once who else is."""
-        new = self.presence.join(peer.id, peer.grant)
+        new = self.arrive(peer.id, peer.grant)
         self.send_states(peer)
-        if new:
-            self._came(peer.grant.user)
-            self._services.metrics.users_changed(1)
-        else:
+        if not new:
             self._count_for(peer)
 
     @property
@@ -62,22 +60,34 @@ class People:
 
     def leave(self, peer: Peer, *, lost: bool) -> None:
         """A connection is gone: a clean close at once, a lost socket after its grace."""
+        self.depart(peer.id, lost=lost)
+
+    def arrive(self, connection: int, grant: Grant) -> bool:
+        """Count in a connection that is told of others elsewhere. Returns whether its user is new."""
+        new = self.presence.join(connection, grant)
+        if new:
+            self._came(grant.user)
+            self._services.metrics.users_changed(1)
+        return new
+
+    def depart(self, connection: int, *, lost: bool) -> None:
+        """Count a connection out: after a clean close at once, a lost socket after its grace."""
         if lost:
-            self._services.tasks.start_soon(self._leave_later, peer)
+            self._services.tasks.start_soon(self._depart_later, connection)
         else:
-            self._leave_now(peer)
+            self._depart_now(connection)
 
-    async def _leave_later(self, peer: Peer) -> None:
+    async def _depart_later(self, connection: int) -> None:
         await anyio.sleep(self._services.limits.presence_grace_s)
-        self._leave_now(peer)
+        self._depart_now(connection)
 
-    def _leave_now(self, peer: Peer) -> None:
-        client = self.presence.attendances[peer.id].client
-        left, entry = self.presence.leave(peer.id, self._services.clock.now())
-        if entry is not None and client is not None:
-            self._change(client, peer.id, entry)
+    def _depart_now(self, connection: int) -> None:
+        attendance = self.presence.attendances[connection]
+        left, entry = self.presence.leave(connection, self._services.clock.now())
+        if entry is not None and attendance.client is not None:
+            self._change(attendance.client, connection, entry)
         if left:
-            self._went(peer.grant.user)
+            self._went(attendance.grant.user)
             self._services.metrics.users_changed(-1)
 
     def hear(self, peer: Peer, entries: Iterable[wire.AwarenessEntry]) -> None:

@@ -236,6 +236,16 @@ class Room:
             raise TryLater("the page is being rebuilt") from fault
         self._count(verdict, clock.monotonic() - started)
         self._queue(verdict, Author(grant.user, SERVER), broadcast_id)
+        await self.settled()
+        return verdict
+
+    async def settled(self) -> None:
+        """Return once all that is applied now is durable: what was read may then be shown.
+
+        Raises TryLater if it could not be saved: then it never happened.
+        """
+        if self.suspended:
+            raise TryLater("the page is being rebuilt")
         batch = self._commits.covering
         if batch is not None:
             writer = Writer()
@@ -243,7 +253,6 @@ class Room:
             await writer.done.wait()
             if not writer.saved:
                 raise TryLater("the page could not be saved")
-        return verdict
 
     def _count(self, verdict: Verdict, seconds: float) -> None:
         rules = [refusal.rule for refusal in verdict.refusals]

@@ -1,0 +1,121 @@
+"""GET, POST and DELETE /comment-collab-chats/{tenant}: list, make and delete annotations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from crdt_chat.errors import Forbidden, Malformed, NotFound
+from crdt_chat.identity import Grant, PageKey
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.verdict import Json, Verdict
+from crdt_chat.protocol import text_chat, text_chat_requests
+from crdt_chat.protocol.url_ids import cleaned, page_token
+from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.legacy.answers import answer, json_body
+from crdt_chat.server.legacy.content import Content
+from crdt_chat.server.legacy.visitors import visitor
+from crdt_chat.server.rooms import Rooms
+from store.protocol import Store
+
+CLIENTS_FAULT = frozenset({"shape", "size", "key"})
+"""Rules that a wrong request runs into; all others say that the person may not do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """The three verbs. Each write is one admitted server-made operation, durable when answered."""
+
+    rooms: Rooms
+    store: Store
+    authority: Authority
+
+    async def handle(self, request: Request) -> Response:
+        """/comment-collab-chats/{tenant}"""
+        return await (self._list(request) if request.method == "GET" else self._create(request))
+
+    async def _list(self, request: Request) -> Response:
+        tenant = request.path_params["tenant"]
+        who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
+        key = page_key(tenant, cleaned(request.query_params.get("urlId", "")))
+        chats = await self._chats(key)
+        tokens = (page_token(tenant, key.page), who.token)
+        response = answer(text_chat.conversations(chats, key.page, who.grant, tokens))
+        who.remember(response, secure=request.url.scheme == "https")
+        return response
+
+    async def _chats(self, key: PageKey) -> list[dict[str, Json]]:
+        """Every chat of a page. One that nobody has written to is not opened for a reader."""
+        if not await self._exists(key):
+            return []
+        async with self.rooms.open(key) as room:
+            chats = list(Content(key.page, room.page).chats())
+            await room.settled()
+        return chats
+
+    async def _exists(self, key: PageKey) -> bool:
+        name = (key.tenant, key.page)
+        return self.rooms.find(key) is not None or name in await self.store.heads([name])
+
+    async def _create(self, request: Request) -> Response:
+        tenant = request.path_params["tenant"]
+        who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
+        services = self.rooms.services
+        asked = text_chat_requests.creation(await json_body(request), self._limits(tenant))
+        annotation = services.ids.text()
+        operations = text_chat_requests.create(asked, annotation, who.grant, services.clock.now())
+        async with self.rooms.open(page_key(tenant, asked.page)) as room:
+            _admitted(await room.write(operations, who.grant))
+        response = answer({"status": "success", "createdChatId": annotation})
+        who.remember(response, secure=request.url.scheme == "https")
+        return response
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /comment-collab-chats/{tenant}/{chat}"""
+        tenant, chat = request.path_params["tenant"], request.path_params["chat"]
+        who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
+        fields = text_chat_requests.deletion_body(await json_body(request))
+        said_id = text_chat_requests.broadcast_id(
+            {**request.query_params, **fields}, self._limits(tenant)
+        )
+        for key in await self._pages(request, chat):
+            if await self._delete_on(key, chat, who.grant, said_id):
+                return answer({"status": "success"})
+        raise NotFound("there is no such conversation")
+
+    async def _pages(self, request: Request, chat: str) -> Sequence[PageKey]:
+        """Where to look: the path names no page, and ids are unique per page only."""
+        tenant = request.path_params["tenant"]
+        if request.query_params.get("urlId"):
+            key = page_key(tenant, cleaned(request.query_params["urlId"]))
+            return [key] if await self._exists(key) else []
+        found = await self.store.pages_with(tenant, "annotations", chat)
+        return [page_key(tenant, page) for page in found]
+
+    async def _delete_on(self, key: PageKey, chat: str, grant: Grant, said_id: str) -> bool:
+        """Delete a chat on this page. False if it is not there. Raises Forbidden."""
+        async with self.rooms.open(key) as room:
+            if room.page.value("annotations", chat) is None:
+                return False
+            operations = text_chat_requests.delete(
+                chat,
+                grant,
+                self.rooms.services.clock.now(),
+                said_id,
+                Content(key.page, room.page).below,
+            )
+            _admitted(await room.write(operations, grant))
+        return True
+
+    def _limits(self, tenant: str) -> PageLimits:
+        settings = self.authority.config.tenant(tenant)
+        return self.authority.config.page if settings is None else settings.page
+
+
+def _admitted(verdict: Verdict) -> None:
+    """Raises Malformed or Forbidden with the reason of the first refusal, if there is one."""
+    for refusal in verdict.refusals:
+        if refusal.rule in CLIENTS_FAULT:
+            raise Malformed(refusal.reason)
+        raise Forbidden(refusal.reason)

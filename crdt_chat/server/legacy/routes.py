@@ -1,0 +1,32 @@
+"""The legacy endpoints as a table, each with and without a trailing slash: SDKs send both."""
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from crdt_chat.server.auth import Authority
+from crdt_chat.server.legacy.answers import Handler, guarded
+from crdt_chat.server.legacy.conversations import Conversations
+from crdt_chat.server.legacy.event_log import EventLog
+from crdt_chat.server.legacy.subscriptions import Subscriptions
+from crdt_chat.server.rooms import Rooms
+from store.protocol import Store
+
+
+def routes(rooms: Rooms, store: Store, authority: Authority) -> list[BaseRoute]:
+    """The REST endpoints and the socket of legacy clients (legacy-protocol 3 and 4)."""
+    conversations = Conversations(rooms, store, authority)
+    event_log = EventLog(rooms, store, authority)
+    subscriptions = Subscriptions(rooms, authority)
+    table: list[tuple[str, Handler, list[str]]] = [
+        ("/comment-collab-chats/{tenant}", conversations.handle, ["GET", "POST"]),
+        ("/comment-collab-chats/{tenant}/{chat}", conversations.delete, ["DELETE"]),
+        ("/event-log/{tenant}", event_log.handle, ["GET"]),
+    ]
+    found: list[BaseRoute] = [
+        WebSocketRoute("/sub", subscriptions.handle),
+        WebSocketRoute("/sub/", subscriptions.handle),
+    ]
+    for path, handler, methods in table:
+        endpoint = guarded(handler, authority)
+        verbs = [*methods, "OPTIONS"]
+        found += [Route(path, endpoint, methods=verbs), Route(f"{path}/", endpoint, methods=verbs)]
+    return found

@@ -1,0 +1,204 @@
+"""WS /sub: what happens on a page, one JSON object per text frame, to clients that never answer.
+
+One Feed per page encodes each frame once for all its subscribers; each of them has a bounded queue.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+
+import anyio
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from crdt_chat.errors import RemoteFault, TryLater
+from crdt_chat.identity import Grant, PageKey
+from crdt_chat.protocol import text_chat
+from crdt_chat.protocol.url_ids import USER_FEED, page_of
+from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.channel import LOST_CODES
+from crdt_chat.server.legacy.visitors import visitor
+from crdt_chat.server.people import PresenceChange
+from crdt_chat.server.rate import Bucket
+from crdt_chat.server.room import Room
+from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.services import Services
+from store.records import EventRow
+
+log = logging.getLogger(__name__)
+
+HEARD_PER_S, HEARD_BURST = 1.0, 60.0
+"""Frames that a client may send us: all are ignored, more are read more slowly."""
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber:
+    """One socket's queue. Over `limit` bytes it is closed: it catches up from the event log."""
+
+    grant: Grant
+    limit: int
+    size: int = 0
+    closing: RemoteFault | None = None
+    frames: deque[tuple[str, int]] = field(default_factory=deque)
+    work: anyio.Event = field(default_factory=anyio.Event)
+
+    def push(self, frame: str, size: int) -> None:
+        """Queue a frame of `size` bytes, or give this subscriber up."""
+        if self.size + size > self.limit and self.frames:
+            # Nothing may be skipped on a live socket: its clients only fetch the log on reconnect.
+            self.closing = TryLater("too slow: reconnect and catch up")
+            self.frames.clear()
+        elif self.closing is None:
+            self.frames.append((frame, size))
+            self.size += size
+        self.work.set()
+
+
+class Feed:
+    """The subscribers of one page."""
+
+    def __init__(self, room: Room, services: Services) -> None:
+        self.subscribers: set[Subscriber] = set()
+        self._room = room
+        self._services = services
+
+    def join(self, subscriber: Subscriber) -> None:
+        """From now on it is told everything; at once, who is here: it counts one until it hears."""
+        if not self.subscribers:
+            self._room.listeners.add(self._event)
+            self._room.people.listeners.add(self._presence)
+        self.subscribers.add(subscriber)
+        here = [user.id for user in self._room.people.presence.users()]
+        shown = here[: self._services.limits.presence_list_users]
+        now = self._services.clock.now()
+        frame = text_chat.presence(now, max(1, len(here)), joined=shown)
+        subscriber.push(frame, len(frame.encode()))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """It is told nothing more."""
+        self.subscribers.discard(subscriber)
+        if not self.subscribers:
+            self._room.listeners.discard(self._event)
+            self._room.people.listeners.discard(self._presence)
+
+    def _event(self, row: EventRow) -> None:
+        self._tell(text_chat.frame(row.timestamp, row.body))
+
+    def _presence(self, change: PresenceChange) -> None:
+        now = self._services.clock.now()
+        self._tell(text_chat.presence(now, max(1, change.count), change.joined, change.left))
+
+    def _tell(self, frame: str) -> None:
+        size = len(frame.encode())
+        for subscriber in self.subscribers:
+            subscriber.push(frame, size)
+
+
+class Subscriptions:
+    """The endpoint of `/sub`."""
+
+    def __init__(self, rooms: Rooms, authority: Authority) -> None:
+        self._rooms = rooms
+        self._authority = authority
+        self._services = rooms.services
+        self._feeds: dict[Room, Feed] = {}
+
+    async def handle(self, socket: WebSocket) -> None:
+        """Accept, find out who listens to which page, tell it everything until it leaves.
+
+        Refusals are close codes after accept: legacy clients see an HTTP refusal as a lost network.
+        """
+        await socket.accept()
+        metrics = self._services.metrics
+        metrics.connected("legacy")
+        code: int | None = None
+        try:
+            await self._serve(socket)
+        except RemoteFault as fault:
+            code = fault.close_code
+            await _close(socket, fault)
+        finally:
+            metrics.disconnected("legacy", code)
+
+    async def _serve(self, socket: WebSocket) -> None:
+        query = socket.query_params
+        tenant = query.get("tenantIdWS", "")
+        if tenant == USER_FEED:
+            # Notifications are not ours to send: the SDKs' feed is accepted and stays silent.
+            await _listen(socket)
+            return
+        new_id = self._services.ids.text
+        grant = visitor(socket, tenant, self._authority, new_id).grant
+        page = page_of(query.get("urlId", ""), tenant, self._is_tenant)
+        await self._subscribe(socket, page_key(tenant, page), grant)
+
+    def _is_tenant(self, name: str) -> bool:
+        return self._authority.config.tenant(name) is not None
+
+    async def _subscribe(self, socket: WebSocket, key: PageKey, grant: Grant) -> None:
+        async with self._rooms.open(key) as room:
+            feed = self._feeds.setdefault(room, Feed(room, self._services))
+            if len(feed.subscribers) >= self._services.limits.connections_per_page:
+                raise TryLater("too many people are on this page")
+            subscriber = Subscriber(grant, self._services.limits.outbox_bytes)
+            number = self._services.ids.number()
+            room.people.arrive(number, grant)
+            feed.join(subscriber)
+            lost = True
+            try:
+                lost = await self._tell(socket, subscriber)
+            finally:
+                feed.leave(subscriber)
+                room.people.depart(number, lost=lost and subscriber.closing is None)
+                if not feed.subscribers:
+                    self._feeds.pop(room, None)
+        if subscriber.closing is not None:
+            raise subscriber.closing
+
+    async def _tell(self, socket: WebSocket, subscriber: Subscriber) -> bool:
+        """Send and listen until either side ends it. Returns whether the socket was lost."""
+        lost = False
+        async with anyio.create_task_group() as tasks:
+
+            async def write() -> None:
+                await self._write(socket, subscriber)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(write)
+            lost = await _listen(socket)
+            tasks.cancel_scope.cancel()
+        return lost
+
+    async def _write(self, socket: WebSocket, subscriber: Subscriber) -> None:
+        """Send what is queued, one frame at a time; returns when the subscriber is given up."""
+        traffic = self._services.metrics.traffic
+        while subscriber.closing is None:
+            if not subscriber.frames:
+                subscriber.work = anyio.Event()
+                await subscriber.work.wait()
+                continue
+            frame, size = subscriber.frames.popleft()
+            subscriber.size -= size
+            await socket.send_text(frame)
+            traffic.sent(size)
+
+
+async def _listen(socket: WebSocket) -> bool:
+    """Ignore all that is said (one SDK sends "ping" and must not be answered), until it ends.
+
+    Returns whether the socket ended without a close frame.
+    """
+    pace = Bucket(HEARD_PER_S, HEARD_BURST)
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return message.get("code", 1006) in LOST_CODES and "reason" not in message
+        await anyio.sleep(pace.take(1, anyio.current_time()))
+
+
+async def _close(socket: WebSocket, fault: RemoteFault) -> None:
+    if socket.application_state is not WebSocketState.CONNECTED:
+        return
+    try:
+        await socket.close(fault.close_code, str(fault)[:100])
+    except (WebSocketDisconnect, OSError):
+        log.debug("a subscriber was gone before it could be told why")
