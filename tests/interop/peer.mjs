@@ -27,7 +27,7 @@ const household = {
 
 const replicaOf = (peer) => peer instanceof Browser ? peer.replica : peer
 const verbs = {
-  transact: (peer, { operations }) => replicaOf(peer).transact(operations),
+  transact: (peer, { operations, tracked }) => replicaOf(peer).transact(operations, tracked),
   undo: (peer) => replicaOf(peer).undo(),
   redo: (peer) => replicaOf(peer).redo(),
   apply: (peer, { updates }) => replicaOf(peer).apply(updates),

@@ -58,8 +58,8 @@ export class Replica {
     return updates
   }
 
-  /** Operations ["set", root, key, value] | ["delete", root, key] in one transaction. */
-  transact (operations) {
+  /** Operations ["set", root, key, value] | ["delete", root, key] in one transaction, undoable if tracked. */
+  transact (operations, tracked = true) {
     this.doc.transact(() => {
       for (const [verb, root, key, value] of operations) {
         const map = this.doc.getMap(root)
@@ -67,7 +67,7 @@ export class Replica {
         else if (verb === 'delete') map.delete(key)
         else throw new Error(`unknown operation ${verb}`)
       }
-    }, LOCAL)
+    }, tracked ? LOCAL : 'untracked')
     return this.take()
   }
 

@@ -219,9 +219,13 @@ class YjsReplica:
     name: str
     client: int
 
-    def transact(self, operations: Sequence[Operation]) -> list[bytes]:
-        """Write in one transaction; returns the updates that it sends (one, or none)."""
-        return self._sent(self.peers.ask("transact", self.name, operations=list(operations)))
+    def transact(self, operations: Sequence[Operation], *, tracked: bool = True) -> list[bytes]:
+        """Write in one transaction; returns the updates that it sends (one, or none).
+
+        tracked: whether the UndoManager, if there is one, may take it back.
+        """
+        answer = self.peers.ask("transact", self.name, operations=list(operations), tracked=tracked)
+        return self._sent(answer)
 
     def undo(self) -> list[bytes]:
         """UndoManager.undo; returns the updates that it sends."""

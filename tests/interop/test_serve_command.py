@@ -1,0 +1,126 @@
+"""`crdt-chat serve` and `demo` as an operator meets them: what they print, refuse and leave behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from server import free_port
+
+DEADLINE = 20.0
+
+
+def command(*words: str, cwd: Path, **options) -> subprocess.Popen[str]:
+    environment = {name: text for name, text in os.environ.items() if "CRDT_CHAT" not in name}
+    return subprocess.Popen(
+        [sys.executable, "-m", "crdt_chat", *words],
+        cwd=cwd,
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def refused(*words: str, cwd: Path) -> str:
+    """The one sentence of a command that exits with 2."""
+    running = command(*words, cwd=cwd)
+    out, err = running.communicate(timeout=DEADLINE)
+    assert running.returncode == 2, err
+    assert err.count("\n") == 1, err
+    assert out == ""
+    return err
+
+
+@pytest.fixture
+def serving(tmp_path: Path):
+    """A server started by hand; its stdout is read line by line."""
+    running = command("serve", "--port", "0", "--db", "a.db", "--open-tenant", "lab", cwd=tmp_path)
+    yield running
+    if running.poll() is None:
+        running.terminate()
+    running.communicate(timeout=DEADLINE)
+
+
+def url_in(running: subprocess.Popen[str]) -> str:
+    """The address that a server prints once it answers."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        if "http://" in line:
+            return line[line.index("http://") :].split()[0]
+    raise AssertionError(running.communicate(timeout=DEADLINE)[1])
+
+
+def fetch(url: str) -> tuple[int, bytes]:
+    with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
+        return answer.status, answer.read()
+
+
+def test_serve_prints_the_address_that_it_answers_at(serving):
+    url = url_in(serving)
+    assert fetch(f"{url}/healthz") == (200, b'{"status":"ok"}')
+    assert fetch(f"{url}/readyz")[0] == 200
+    assert "version" in json.loads(fetch(f"{url}/version")[1])
+    assert b"crdt_chat_connections" in fetch(f"{url}/metrics")[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_within_five_seconds_and_without_a_trace(serving, number):
+    url_in(serving)
+    start = time.monotonic()
+    serving.send_signal(number)
+    _, err = serving.communicate(timeout=DEADLINE)
+    assert serving.returncode == 0
+    assert time.monotonic() - start < 5
+    assert "Traceback" not in err
+
+
+def test_a_second_serve_on_the_file_names_the_first_ones_process(serving, tmp_path):
+    url_in(serving)
+    sentence = refused("serve", "--port", "0", "--db", "a.db", "--open-tenant", "lab", cwd=tmp_path)
+    assert f"process {serving.pid}" in sentence
+    assert "a.db" in sentence
+
+
+def test_a_port_in_use_is_told_in_one_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        sentence = refused("serve", "--port", port, "--open-tenant", "lab", cwd=tmp_path)
+    assert f"127.0.0.1:{port} is in use by another program" in sentence
+    assert "--port" in sentence
+
+
+def test_an_address_of_another_machine_is_told_in_one_sentence(tmp_path):
+    sentence = refused("serve", "--host", "192.0.2.1", "--open-tenant", "lab", cwd=tmp_path)
+    assert "192.0.2.1 is no address of this machine" in sentence
+
+
+def test_files_that_cannot_be_served_are_told_in_one_sentence_and_left_alone(tmp_path):
+    (tmp_path / "letter.db").write_text("Dear reader, " * 1000)
+    (tmp_path / "folder.db").mkdir()
+    serve = ("serve", "--port", str(free_port()), "--open-tenant", "lab", "--db")
+    assert "letter.db" in refused(*serve, "letter.db", cwd=tmp_path)
+    assert "is a folder" in refused(*serve, "folder.db", cwd=tmp_path)
+    assert "there is no folder" in refused(*serve, "absent/a.db", cwd=tmp_path)
+    assert (tmp_path / "letter.db").read_text() == "Dear reader, " * 1000
+
+
+def test_demo_serves_the_sample_page_and_keeps_its_notes(tmp_path):
+    for _ in range(2):
+        running = command("demo", "--port", "0", cwd=tmp_path)
+        url = url_in(running)
+        assert url.endswith("/demo")
+        status, page = fetch(url)
+        running.terminate()
+        running.communicate(timeout=DEADLINE)
+        assert status == 200
+        assert b"<article" in page
+        assert running.returncode == 0
+    assert (tmp_path / "crdt-chat-demo.db").is_file()

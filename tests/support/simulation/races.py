@@ -1,0 +1,72 @@
+"""Why an honest operation was refused: one of the races that design 4 names, or the test fails."""
+
+from typing import TYPE_CHECKING
+
+from crdt_chat.page.verdict import Refusal, Verdict
+
+from .archive import covered
+from .oracle import closed
+from .tabs import Tab
+
+if TYPE_CHECKING:
+    from .room import SimRoom
+
+
+def split(key: str) -> tuple[str, str]:
+    """`root/name`."""
+    root, _, name = key.partition("/")
+    return root, name
+
+
+def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", others: set[str]) -> str:
+    """The name of the race. Raises AssertionError for a refusal that no race explains.
+
+    others: keys refused before to tabs of the same person or browser.
+    """
+    root, name = split(refusal.key)
+    page = room.content()
+    limits = room.limits
+    rule = refusal.rule
+    builds = bool(tab.refused or others or len(verdict.refusals) > 1)
+    reasons: dict[str, list[tuple[str, bool]]] = {
+        "deleted": [
+            ("written against a deletion", covered(root, name, page.get("deleted", {}))),
+            ("entry of an entity that is gone", root == "deleted"),
+            ("written where a deletion was lifted", name not in page.get(root, {})),
+        ],
+        "closed": [("new against a close", closed(name, page))],
+        "limit": [
+            (
+                "two at the limit",
+                len(page.get("annotations", {})) >= limits.annotations
+                or len(page.get("comments", {})) >= limits.comments,
+            )
+        ],
+        "origin": [("builds on a refused operation", builds)],
+        "unknown": [
+            ("builds on a refused operation", builds),
+            ("another's unsent work in a shared browser", tab.shared),
+        ],
+        "bare": [
+            ("undo of a creation", tab.undid),
+            ("restored before it was sent", tab.restored),
+            ("removal below a refused deletion", any_deleted(verdict)),
+        ],
+        "owner": [
+            ("undo in a deleted thread", tab.undid),
+            ("a role lost while offline", tab.demoted),
+        ],
+        "identity": [("undo over another's value", tab.undid)],
+        "role": [("a role lost while offline", tab.demoted)],
+    }
+    for race, holds in reasons.get(rule, []):
+        if holds:
+            return f"{rule}: {race}"
+    raise AssertionError(
+        f"{tab.name} is refused {refusal} for no reason; undid={tab.undid} restored={tab.restored}"
+    )
+
+
+def any_deleted(verdict: Verdict) -> bool:
+    """Whether a `deleted` entry was refused in the same update."""
+    return any(split(refusal.key)[0] == "deleted" for refusal in verdict.refusals)
