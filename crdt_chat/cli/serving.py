@@ -118,6 +118,7 @@ def _serve(config: "Config", announce: Callable[[str], None]) -> int:
     from crdt_chat.server.run import serve
     from store.errors import StoreError
 
+    _require_place(config.db)
     configure(config.log_level, as_json=config.log_json)
     try:
         serve(config, announce)
@@ -128,6 +129,13 @@ def _serve(config: "Config", announce: Callable[[str], None]) -> int:
     return 0
 
 
+def _require_place(db: Path) -> None:
+    if not db.absolute().parent.is_dir():
+        raise Mistake(f"there is no folder {db.absolute().parent} to keep {db.name} in")
+    if db.is_dir():
+        raise Mistake(f"{db} is a folder: name a file with --db")
+
+
 def _cannot(error: OSError, config: "Config") -> str:
     at = f"{config.host}:{config.port}"
     if error.errno == errno.EADDRINUSE:
@@ -136,4 +144,6 @@ def _cannot(error: OSError, config: "Config") -> str:
         return f"{config.host} is no address of this machine: choose another with --host"
     if error.errno == errno.EACCES and error.filename is None:
         return f"listening on {at} is not allowed: ports below 1024 need a privilege"
+    if error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}"
     return f"cannot serve: {error}"
