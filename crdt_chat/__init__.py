@@ -26,4 +26,27 @@ server/connection.py, page/page.py, page/rules.py, server/room.py, store/writer.
 explains items and delete sets to somebody who has never seen the inside of Yjs.
 """
 
+from importlib import import_module
+
 __version__ = "0.1.0"
+
+# Their types are in __init__.pyi: naming them here would let every room see the client.
+_NAMES = {
+    "connect": "crdt_chat.client.page",
+    "aconnect": "crdt_chat.client.aio",
+    "demo": "crdt_chat.client.demo",
+    "Refused": "crdt_chat.client.errors",
+    "Offline": "crdt_chat.client.errors",
+}
+__all__ = ["Offline", "Refused", "__version__", "aconnect", "connect", "demo"]
+
+
+def __getattr__(name: str) -> object:
+    # Imported when asked for (PEP 562): the command line must not wait for the client.
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES])

@@ -44,10 +44,10 @@ class Address:
         host = urlsplit(self.base).hostname or ""
         return host in {"localhost", "::1"} or host.startswith("127.")
 
-    def url(self, epoch: str | None) -> str:
+    def url(self, epoch: int | None) -> str:
         """The WebSocket URL; `epoch` is that of the document held, None before the first hello."""
         query = {"user": self.user, "name": self.name, "caps": CAPABILITIES}
         if epoch is not None:
-            query["epoch"] = epoch
+            query["epoch"] = str(epoch)
         path = f"/ws/{quote(self.key.tenant, safe='')}/{quote(self.key.page, safe='')}"
         return f"{self.base}{path}?{urlencode(query)}"

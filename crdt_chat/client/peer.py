@@ -46,7 +46,7 @@ class Peer:
         self.users: tuple[User, ...] = ()
         self.count = 0
         self.role = ""
-        self.epoch: str | None = None
+        self.epoch: int | None = None
         self.fault: RemoteFault | None = None
         self.ended = False
         self._wake = wake

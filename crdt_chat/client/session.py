@@ -22,7 +22,7 @@ from crdt_chat.protocol import wire
 class Hello:
     """The server knows our control frames, and says who we are to it."""
 
-    epoch: str
+    epoch: int
     role: str
 
 
@@ -157,13 +157,13 @@ class Session:
         kind = body["type"]
         if kind == "hello":
             self._reports = True
-            return [Hello(str(body.get("epoch", "")), str(body.get("role", "")))]
+            return [Hello(_whole(body.get("epoch")), str(body.get("role")))]
         if kind == "saved":
-            self._unsaved.saved(int(body.get("frames", 0)))
+            self._unsaved.saved(_whole(body.get("frames")))
         elif kind == "refused":
             return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
         elif kind == "presence":
-            return [Present(int(body.get("count", 0)), _users(body.get("users")))]
+            return [Present(_whole(body.get("count")), _users(body.get("users")))]
         return []
 
 
@@ -191,6 +191,10 @@ def _users(value: Any) -> tuple[User, ...] | None:
     if not isinstance(value, list):
         return None
     return tuple(user for user in map(_person, value) if user is not None)
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) else 0
 
 
 def _refusals(value: Any) -> tuple[Refusal, ...]:
