@@ -33,7 +33,7 @@ class Outbox:
 
     def increment(self, frame: bytes, seq: int) -> None:
         """Queue a committed increment that ends at row `seq`, or start lagging over the limit."""
-        if not self.ready or self.lagging:
+        if not self.follows:
             return
         if self.size + len(frame) > self.limit and self.frames:
             self.lagging = True
@@ -48,9 +48,14 @@ class Outbox:
             return
         self.push(frame)
 
+    @property
+    def follows(self) -> bool:
+        """Whether increments go to this reader now: it had its step 2 and is not lagging."""
+        return self.ready and not self.lagging
+
     def skip(self, seq: int) -> None:
         """The increment up to `seq` says nothing new to this reader: it is its own."""
-        if self.ready and not self.lagging:
+        if self.follows:
             self.seq = seq
 
     def state(self, frame: bytes, seq: int) -> None:

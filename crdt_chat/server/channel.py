@@ -45,10 +45,26 @@ class Closable(Protocol):
         ...
 
 
+def binary_frame(payload: bytes) -> bytes:
+    """`payload` as one unmasked, uncompressed binary WebSocket frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x82, size)) + payload
+    if size < 1 << 16:
+        return b"\x82\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x82\x7f" + size.to_bytes(8, "big") + payload
+
+
 class AsgiChannel:
-    """An accepted ASGI WebSocket as a Channel."""
+    """An accepted ASGI WebSocket as a Channel.
+
+    write sends an encoded frame at once and tells whether the socket was free; None where the server
+    under us does not offer it (server/sockets.py does).
+    """
 
     def __init__(self, scope: Event, receive: Receive, send: Send) -> None:
+        self._offered = scope.get("extensions", {}).get("crdt_chat.transport", {})
+        self.write: Callable[[bytes], bool] | None = self._offered.get("write")
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -86,6 +102,6 @@ class AsgiChannel:
 
     def abort(self) -> None:
         """Cut the connection, where the server offers it (server/sockets.py)."""
-        cut = self._scope.get("extensions", {}).get("crdt_chat.transport", {}).get("abort")
+        cut = self._offered.get("abort")
         if cut is not None:
             cut()

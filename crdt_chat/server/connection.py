@@ -17,7 +17,7 @@ from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.verdict import Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
-from crdt_chat.server.channel import Channel, Closable
+from crdt_chat.server.channel import AsgiChannel, Channel, Closable
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
@@ -94,6 +94,7 @@ class _Connection:
             Outbox(limits.outbox_bytes),
             speaks_control=visit.speaks_control,
             abort=channel.abort if isinstance(channel, Closable) else None,
+            write=channel.write if isinstance(channel, AsgiChannel) else None,
         )
 
     async def run(self) -> None:

@@ -36,7 +36,23 @@ class Peer:
     closing: RemoteFault | None = None
     sending_since: float | None = None
     abort: Callable[[], None] | None = None
+    write: Callable[[bytes], bool] | None = None
     work: anyio.Event = field(default_factory=anyio.Event)
+
+    def increment(self, frame: bytes, encoded: bytes, seq: int) -> bool:
+        """Give it the committed increment that ends at row `seq`: at once if its socket is free.
+
+        frame is the message, encoded the same as a whole WebSocket frame. Returns whether it is
+        sent already.
+        """
+        outbox = self.outbox
+        free = self.sending_since is None and not outbox.frames
+        if free and outbox.follows and self.write is not None and self.write(encoded):
+            outbox.seq = seq
+            return True
+        outbox.increment(frame, seq)
+        self.work.set()
+        return False
 
     def send(self, frame: bytes) -> None:
         """Queue a frame that must arrive, and wake the writer."""

@@ -28,6 +28,7 @@ from crdt_chat.page.merge import merge
 from crdt_chat.page.verdict import Json, Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.server.batch import Batch, Writer
+from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.commits import Author, Commits
 from crdt_chat.server.loading import LoadedPage, load_page
 from crdt_chat.server.peer import Peer
@@ -288,16 +289,7 @@ class Room:
         self._failures = 0
         self.committed = result.seq
         batch.release_states()
-        frame = batch.frame()
-        for peer in self.peers.values():
-            outbox = peer.outbox
-            if outbox.seq >= result.seq:
-                continue
-            if batch.skips(peer):
-                outbox.skip(result.seq)
-            else:
-                outbox.increment(frame, result.seq)
-                peer.work.set()
+        self._fan_out(batch, result.seq)
         batch.release()
         for timestamp, entry in zip(result.timestamps, commit.events, strict=True):
             self.services.metrics.event_written(entry.type)
@@ -306,6 +298,20 @@ class Room:
             )
             for listener in tuple(self.listeners):
                 listener(row)
+
+    def _fan_out(self, batch: Batch, seq: int) -> None:
+        """One frame, encoded once, to everybody but the one whose own words it is."""
+        frame = batch.frame()
+        encoded = binary_frame(frame)
+        told = 0
+        for peer in self.peers.values():
+            if peer.outbox.seq >= seq:
+                continue
+            if batch.skips(peer):
+                peer.outbox.skip(seq)
+            else:
+                told += peer.increment(frame, encoded, seq)
+        self.services.metrics.traffic.sent(len(frame), told)
 
     # Recovery
 

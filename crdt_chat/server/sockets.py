@@ -38,7 +38,20 @@ class Socket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
-            scope["extensions"]["crdt_chat.transport"] = {"abort": self.transport.abort}
+            scope["extensions"]["crdt_chat.transport"] = {
+                "abort": self.transport.abort,
+                "write": self.write,
+            }
+
+    def write(self, encoded: bytes) -> bool:
+        """Send one whole, already encoded WebSocket frame now. False: the socket is not free.
+
+        The same bytes serve every reader of a page: no task, no encoding per delivery.
+        """
+        if self.close_sent or not self.writable.is_set() or self.transport.is_closing():
+            return False
+        self.transport.write(encoded)
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Any byte is a sign of life."""
