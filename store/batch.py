@@ -20,106 +20,97 @@ ROW_ERRORS = (
     ValueError,
     TypeError,
     AttributeError,
-    struct.error,
     OverflowError,
+    struct.error,
 )
-"""What a bad row raises: SQLite refuses it, or it cannot be encoded (ValueError has the Unicode
-errors)."""
+"""What a bad row raises: SQLite refuses it, or it cannot be encoded (ValueError: Unicode, JSON)."""
 
 _DAY_MS = 86_400_000
-_CACHED_PAGES = 8_192
+_CACHED_PAGES = 2_048
 _USAGE = (
     "INSERT INTO usage (tenant, day, page, metric, amount) VALUES (?,?,?,?,?) "
     "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
 )
-PageName = tuple[str, str]
 
 
 class Heads:
-    """The page rows the writer thread knows: it alone writes, so they stay right in memory."""
+    """The page rows as the writer's transaction sees them: it alone writes, so memory is right.
+
+    They are changed in place; whoever rolls back must forget what was touched. Without a complete
+    directory no page is created: it might be one that is only lost.
+    """
 
     def __init__(self, *, complete: bool = True) -> None:
-        """Without a complete directory no page is created: it might be one that is only lost."""
-        self._rows: dict[PageName, PageRow] = {}
+        self._rows: dict[tuple[str, str], PageRow] = {}
         self.complete = complete
 
     def get(self, db: sqlite3.Connection, tenant: str, name: str) -> PageRow | None:
-        """The page's committed row. Raises Quarantined if it does not verify."""
+        """The page's row. Raises Quarantined if it does not verify."""
         row = self._rows.get((tenant, name))
         if row is None:
             row = pages.find(db, tenant, name)
             if row is not None:
-                self.put(row)
+                self._put(row)
         return row
 
-    def put(self, row: PageRow) -> None:
-        """Remember a row that is committed."""
+    def create(self, db: sqlite3.Connection, tenant: str, name: str) -> PageRow:
+        """An empty page, inserted. Raises Quarantined if it may exist already."""
+        if not self.complete:
+            raise Quarantined(tenant, name, pages.LOST)
+        row = pages.create(db, tenant, name)
+        self._put(row)
+        return row
+
+    def _put(self, row: PageRow) -> None:
         if len(self._rows) >= _CACHED_PAGES:
             del self._rows[next(iter(self._rows))]
         self._rows[row.tenant, row.name] = row
 
-    def forget(self) -> None:
-        """Forget all: the file may be other than remembered."""
+    def forget(self, tenant: str, name: str) -> None:
+        """Forget one page: the next look reads it again."""
+        self._rows.pop((tenant, name), None)
+
+    def forget_all(self) -> None:
+        """Forget all pages."""
         self._rows.clear()
 
 
 class Batch:
-    """The parts of one transaction; `careful` checks what the fast way leaves to the indexes."""
+    """The planned parts of one transaction, or of one savepoint of it."""
 
-    def __init__(self, db: sqlite3.Connection, heads: Heads, *, careful: bool = False) -> None:
+    def __init__(self, db: sqlite3.Connection, heads: Heads) -> None:
         self._db = db
         self._heads = heads
-        self._careful = careful
-        self.working: dict[PageName, PageRow] = {}
         self._log: list[journal.LogParameters] = []
         self._events: list[events.EventParameters] = []
         self._parts: list[tuple[PageRow, PageCommit]] = []
 
     def add(self, commit: PageCommit) -> CommitResult:
         """Plan one page's part; what it writes is written by `flush`. Raises ROW_ERRORS."""
-        page = self._head(commit)
-        if page is None or page.seq != commit.expected_seq:
-            return self._behind(page, commit)
-        entries = commit.entries
-        if self._careful and entries:
-            known = journal.known_origins(self._db, page.id, entries)
-            entries = list({e.origin: e for e in entries if e.origin not in known}.values())
-            if not entries:
-                return Appended(page.seq)
-        for entry in entries:
-            self._log.append(journal.appended(page, entry))
-        now = entries[-1].at if entries else 0
+        page = self._heads.get(self._db, commit.tenant, commit.page)
+        if page is None and commit.expected_seq == 0:
+            page = self._heads.create(self._db, commit.tenant, commit.page)
+        if page is None:
+            return Conflict(())
+        origins = journal.origins_of(self._db, page)
+        fresh = [entry for entry in commit.entries if entry.origin not in origins]
+        if commit.entries and not fresh:
+            return Appended(page.seq)
+        if page.seq != commit.expected_seq:
+            self.flush()
+            return Conflict(tuple(journal.rows_after(self._db, page, commit.expected_seq)))
+        for entry in fresh:
+            if entry.origin not in origins:
+                origins.add(entry.origin)
+                self._log.append(journal.appended(page, entry))
+        return self._append_events(page, commit)
+
+    def _append_events(self, page: PageRow, commit: PageCommit) -> Appended:
+        now = commit.entries[-1].at if commit.entries else 0
         stamped = [events.appended(page, event, now) for event in commit.events]
         self._events += stamped
         self._parts.append((page, commit))
-        return Appended(page.seq, tuple(row[1] for row in stamped))
-
-    def _head(self, commit: PageCommit) -> PageRow | None:
-        """The page's row to work on; a page is created by its first commit, on head 0."""
-        key = (commit.tenant, commit.page)
-        page = self.working.get(key)
-        if page is not None:
-            return page
-        committed = self._heads.get(self._db, *key)
-        if committed is not None:
-            page = committed.copy()
-        elif not self._heads.complete:
-            raise Quarantined(*key, pages.LOST)
-        elif commit.expected_seq == 0:
-            page = pages.create(self._db, *key)
-        else:
-            return None
-        self.working[key] = page
-        return page
-
-    def _behind(self, page: PageRow | None, commit: PageCommit) -> CommitResult:
-        if page is None:
-            return Conflict(())
-        self.flush()
-        known = journal.known_origins(self._db, page.id, commit.entries)
-        if commit.entries and len(known) == len({entry.origin for entry in commit.entries}):
-            return Appended(page.seq)
-        return Conflict(tuple(journal.rows_after(self._db, page, commit.expected_seq)))
+        return Appended(page.seq, tuple([row[1] for row in stamped]))
 
     def flush(self) -> None:
         """Write what was planned. Raises ROW_ERRORS."""
@@ -131,10 +122,9 @@ class Batch:
         usage: list[tuple[str, int, str, str, int]] = []
         for page, commit in self._parts:
             gate.apply(db, page, commit)
-            for projected in commit.projected:
-                readmodel.apply(db, page.id, projected)
             day = page.updated // _DAY_MS
             usage += [(page.tenant, day, page.name, metric, n) for metric, n in commit.usage]
+        readmodel.apply(db, [(page.id, commit.projected) for page, commit in self._parts])
         if usage:
             db.executemany(_USAGE, usage)
         pages.save(db, [page for page, _ in self._parts])
@@ -148,43 +138,37 @@ def commit_all(
 
     Raises sqlite3.Error if the transaction as a whole failed; nothing of it stands then.
     """
-    db.execute("BEGIN IMMEDIATE")
     try:
+        db.execute("BEGIN IMMEDIATE")
         batch = Batch(db, heads)
         results = [batch.add(commit) for commit in commits]
         batch.flush()
+        db.execute("COMMIT")
     except ROW_ERRORS:
-        rollback(db)
+        roll_back(db, heads)
         return _one_by_one(db, heads, commits)
     except BaseException:
-        rollback(db)
+        roll_back(db, heads)
         raise
-    _finish(db, heads, batch.working)
     return results
 
 
 def _one_by_one(
     db: sqlite3.Connection, heads: Heads, commits: Sequence[PageCommit]
 ) -> list[CommitResult]:
-    db.execute("BEGIN IMMEDIATE")
-    working: dict[PageName, PageRow] = {}
     try:
-        results = [_in_savepoint(db, heads, commit, working) for commit in commits]
+        db.execute("BEGIN IMMEDIATE")
+        results = [_in_savepoint(db, heads, commit) for commit in commits]
+        db.execute("COMMIT")
     except BaseException:
-        rollback(db)
+        roll_back(db, heads)
         raise
-    _finish(db, heads, working)
     return results
 
 
-def _in_savepoint(
-    db: sqlite3.Connection, heads: Heads, commit: PageCommit, working: dict[PageName, PageRow]
-) -> CommitResult:
+def _in_savepoint(db: sqlite3.Connection, heads: Heads, commit: PageCommit) -> CommitResult:
     db.execute("SAVEPOINT part")
-    batch = Batch(db, heads, careful=True)
-    key = (commit.tenant, commit.page)
-    if key in working:
-        batch.working[key] = working[key].copy()
+    batch = Batch(db, heads)
     try:
         result = batch.add(commit)
         batch.flush()
@@ -192,30 +176,14 @@ def _in_savepoint(
         if not db.in_transaction:
             raise  # SQLite has rolled back all of it: disk full, I/O error
         db.execute("ROLLBACK TO part")
-        db.execute("RELEASE part")
-        return Failed(error)
+        result = Failed(error)
+        heads.forget(commit.tenant, commit.page)
     db.execute("RELEASE part")
-    working |= batch.working
     return result
 
 
-def _finish(db: sqlite3.Connection, heads: Heads, working: dict[PageName, PageRow]) -> None:
-    try:
-        db.execute("COMMIT")
-    except BaseException:
-        rollback(db)
-        raise
-    for row in working.values():
-        heads.put(row)
-
-
-def rollback(db: sqlite3.Connection) -> None:
-    """Roll back what is open; SQLite may have done so itself."""
+def roll_back(db: sqlite3.Connection, heads: Heads) -> None:
+    """Roll back what is open (SQLite may have done so itself) and what memory knows of it."""
+    heads.forget_all()
     if db.in_transaction:
         db.execute("ROLLBACK")
-
-
-def head_of(db: sqlite3.Connection, heads: Heads, tenant: str, name: str) -> PageRow | None:
-    """A copy of the page's row for another kind of transaction. Raises Quarantined."""
-    row = heads.get(db, tenant, name)
-    return None if row is None else row.copy()

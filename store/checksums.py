@@ -22,12 +22,9 @@ def row_digest(
     Raises struct.error for a negative or too big number, UnicodeEncodeError for a lone surrogate.
     """
     who, where = actor.encode(), connection.encode()
-    digest = hashlib.blake2b(
-        _LENGTHS.pack(seq, at, epoch, len(who), len(where), len(origin)), digest_size=DIGEST_BYTES
-    )
-    digest.update(who + where + origin)
-    digest.update(update)
-    return digest.digest()
+    lengths = _LENGTHS.pack(seq, at, epoch, len(who), len(where), len(origin))
+    content = b"".join((lengths, who, where, origin, update))
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def chained(chain: int, digest: bytes) -> int:

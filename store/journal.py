@@ -1,12 +1,12 @@
 """The log of admitted updates: what a transaction appends and how a page is read, verified."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from store.checksums import chained, row_digest, snapshot_digest
 from store.errors import Quarantined
-from store.pages import PageRow
+from store.pages import REMEMBERED_ORIGINS, Origins, PageRow
 from store.records import LogEntry, LogRow
 
 INSERT = (
@@ -43,10 +43,13 @@ def appended(page: PageRow, entry: LogEntry) -> LogParameters:
     )
 
 
-def known_origins(db: sqlite3.Connection, page: int, entries: Iterable[LogEntry]) -> set[bytes]:
-    """Which of these entries' origins the page's log already holds."""
-    query = "SELECT 1 FROM log WHERE page = ? AND origin = ?"
-    return {e.origin for e in entries if db.execute(query, (page, e.origin)).fetchone()}
+def origins_of(db: sqlite3.Connection, page: PageRow) -> Origins:
+    """The origins of the page's newest rows: read once, then kept up by who appends."""
+    if page.origins is None:
+        query = "SELECT origin FROM log WHERE page = ? AND seq > ? ORDER BY seq"
+        rows = db.execute(query, (page.id, page.seq - REMEMBERED_ORIGINS)).fetchall()
+        page.origins = Origins(origin for (origin,) in rows)
+    return page.origins
 
 
 def rows_after(db: sqlite3.Connection, page: PageRow, after: int, limit: int = -1) -> list[LogRow]:

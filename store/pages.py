@@ -1,7 +1,10 @@
 """The page rows: head, chain and sums of each page, and the directory that knows all pages."""
 
 import sqlite3
-from dataclasses import astuple, dataclass
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from store.checksums import fields_crc
 from store.errors import Quarantined
@@ -17,8 +20,28 @@ _UPDATE = (
 )
 _INSERT = f"INSERT INTO page ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 LOST = "the directory of pages is damaged, so it may be one that cannot be found"
+_NUMBERS = struct.Struct(">9q")
 EVENT_STEP = 2
 """Event timestamps of a page rise by at least this many ms (design 7)."""
+
+REMEMBERED_ORIGINS = 1_024
+"""How many of a page's newest log rows are checked for a repeated origin."""
+
+
+class Origins:
+    """The idempotency keys of a page's newest rows, oldest forgotten first."""
+
+    def __init__(self, newest_last: Iterable[bytes]) -> None:
+        self._known = dict.fromkeys(newest_last)
+
+    def __contains__(self, origin: bytes) -> bool:
+        return origin in self._known
+
+    def add(self, origin: bytes) -> None:
+        """Remember one more."""
+        self._known[origin] = None
+        if len(self._known) > REMEMBERED_ORIGINS:
+            del self._known[next(iter(self._known))]
 
 
 @dataclass(slots=True)
@@ -26,6 +49,8 @@ class PageRow:
     """A page's own row. `updated`, `last_event`, `event_floor` in ms; sums are sums of CRC-32s.
 
     seq and chain are the head of the log, event_floor the newest timestamp retention has removed.
+    Not stored: entry is what the page adds to the directory's sum, origins the idempotency keys
+    that the writer remembers.
     """
 
     id: int
@@ -40,30 +65,15 @@ class PageRow:
     event_floor: int = 0
     event_sum: int = 0
     gate_sum: int = 0
+    entry: int = 0
+    origins: "Origins | None" = None
 
-    def copy(self) -> "PageRow":
-        """A copy to work on: the original stays right if the transaction fails."""
-        return PageRow(
-            self.id,
-            self.tenant,
-            self.name,
-            self.epoch,
-            self.seq,
-            self.chain,
-            self.snapshot_seq,
-            self.updated,
-            self.last_event,
-            self.event_floor,
-            self.event_sum,
-            self.gate_sum,
-        )
+    def __post_init__(self) -> None:
+        self.entry = fields_crc(self.id, self.tenant, self.name)
 
     def crc(self) -> int:
-        """The checksum that stands beside the row."""
-        return fields_crc(
-            self.id,
-            self.tenant,
-            self.name,
+        """The checksum that stands beside the row. Raises struct.error beyond 64 bits."""
+        numbers = _NUMBERS.pack(
             self.epoch,
             self.seq,
             self.chain,
@@ -74,6 +84,7 @@ class PageRow:
             self.event_sum,
             self.gate_sum,
         )
+        return zlib.crc32(numbers, self.entry)
 
     def next_timestamp(self, now: int) -> int:
         """The timestamp (ms) of the next event: rises whatever the clock `now` (ms) does."""
@@ -112,9 +123,10 @@ def create(db: sqlite3.Connection, tenant: str, name: str) -> PageRow:
     """Insert an empty page and enter it in the directory."""
     (newest,) = db.execute("SELECT max(id) FROM page").fetchone()
     row = PageRow((newest or 0) + 1, tenant, name)
-    db.execute(_INSERT, (*astuple(row), row.crc()))
-    entry = fields_crc(row.id, tenant, name)
-    db.execute("UPDATE directory SET pages = pages + 1, sum = sum + ?", (entry,))
+    row.origins = Origins(())
+    *values, _ = row.changed()
+    db.execute(_INSERT, (row.id, tenant, name, *values))
+    db.execute("UPDATE directory SET pages = pages + 1, sum = sum + ?", (row.entry,))
     return row
 
 

@@ -6,7 +6,7 @@ what SQL wants to ask for are columns beside it, most of them generated from tha
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -74,26 +74,32 @@ _FACT = (
 )
 
 
-def apply(db: sqlite3.Connection, page: int, projected: Projected) -> None:
-    """Bring one key of the page up to date.
+def apply(db: sqlite3.Connection, parts: Iterable[tuple[int, Sequence[Projected]]]) -> None:
+    """Bring these keys of these pages (by page id) up to date; of one key the last word counts.
 
     Raises ValueError for a name or value that its table cannot take: the page's commit fails.
     """
-    root, name, value = projected.root, projected.name, projected.value
+    last = {(page, key.root, key.name): key.value for page, keys in parts for key in keys}
+    statements: dict[str, list[tuple[str | int | None, ...]]] = {}
+    for (page, root, name), value in last.items():
+        statement, parameters = _statement(page, root, name, value)
+        statements.setdefault(statement, []).append(parameters)
+    for statement, rows_of_it in statements.items():
+        db.executemany(statement, rows_of_it)
+
+
+def _statement(
+    page: int, root: str, name: str, value: str | None
+) -> tuple[str, tuple[str | int | None, ...]]:
     table = TABLES.get(root)
+    if value is None and table is None:
+        return "DELETE FROM fact WHERE page = ? AND root = ? AND name = ?", (page, root, name)
     if value is None:
-        if table is None:
-            query = "DELETE FROM fact WHERE page = ? AND root = ? AND name = ?"
-            db.execute(query, (page, root, name))
-        else:
-            db.execute(f"DELETE FROM {table} WHERE page = ? AND name = ?", (page, name))  # noqa: S608
-        return
+        return f"DELETE FROM {table} WHERE page = ? AND name = ?", (page, name)  # noqa: S608
     crc = fields_crc(root, name, value)
     if table is None:
-        db.execute(_FACT, (page, root, name, value, crc))
-    else:
-        derived = _DERIVED[root][1](name, value)
-        db.execute(_UPSERT[root], (page, name, value, crc, *derived))
+        return _FACT, (page, root, name, value, crc)
+    return _UPSERT[root], (page, name, value, crc, *_DERIVED[root][1](name, value))
 
 
 def clear(db: sqlite3.Connection, page: int) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from store import events, gate, journal, pages, schema
-from store.batch import Heads, head_of
+from store.batch import Heads
 from store.errors import Quarantined
 from store.lock import FileLock
 from store.pages import PageRow
@@ -114,7 +114,7 @@ class SqliteStore:
         """
 
         def work(db: sqlite3.Connection, heads: Heads) -> bool:
-            row = head_of(db, heads, tenant, page)
+            row = heads.get(db, tenant, page)
             if row is None:
                 return False
             db.execute("BEGIN IMMEDIATE")
@@ -122,7 +122,8 @@ class SqliteStore:
             if done and keep is not None:
                 query = "DELETE FROM log WHERE page = ? AND seq <= ?"
                 db.execute(query, (row.id, upto_seq - keep))
-            _save(db, heads, row)
+            pages.save(db, [row])
+            db.execute("COMMIT")
             return done
 
         return await self._writer.call(work)
@@ -176,10 +177,3 @@ def _rows(db: sqlite3.Connection, row: PageRow, *, after: int, limit: int) -> li
 
 def _events(db: sqlite3.Connection, row: PageRow, *, after: int, limit: int) -> list[EventRow]:
     return events.events_after(db, row, after, limit)
-
-
-def _save(db: sqlite3.Connection, heads: Heads, row: PageRow) -> None:
-    """Write the page's row and end the transaction."""
-    pages.save(db, [row])
-    db.execute("COMMIT")
-    heads.put(row)
