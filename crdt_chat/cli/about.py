@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import platform
 
-import crdt_chat
 from crdt_chat.cli.parser import Verbs, add_verb
 
 
@@ -20,21 +18,10 @@ def add_verbs(verbs: Verbs) -> None:
     line.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide how a server behaves; `/version` answers the same."""
-    import sqlite3
-    from importlib.metadata import version
-
-    return {
-        "crdt-chat": crdt_chat.__version__,
-        "python": platform.python_version(),
-        "pycrdt": version("pycrdt"),
-        "sqlite": sqlite3.sqlite_version,
-    }
-
-
 def show_version(chosen: argparse.Namespace) -> int:
     """Print the versions."""
+    from crdt_chat.server.versions import versions
+
     found = versions()
     if getattr(chosen, "json", False):
         print(json.dumps(found))

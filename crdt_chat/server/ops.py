@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from crdt_chat.server.metrics import CONTENT_TYPE
+from crdt_chat.server.versions import versions
 
 FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers of a request that came through a proxy: its loopback address is the proxy's."""
@@ -23,10 +24,12 @@ def routes(
 ) -> list[Route]:
     """The four routes.
 
-    version: what /version answers. problems: sentences why the server should get no new visitors
-    (starting, stopping, disk full); none means ready. render_metrics: the Prometheus text.
-    is_admin: whether a request from elsewhere carries an admin's token. None of them may block.
+    version: what /version answers besides `versions()`. problems: sentences why the server should
+    get no new visitors (starting, stopping, disk full); none means ready. render_metrics: the
+    Prometheus text. is_admin: whether a request from elsewhere carries an admin's token. None of
+    them may block.
     """
+    stands_on = {**versions(), **version}
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
@@ -37,7 +40,7 @@ def routes(
         return JSONResponse(status, 503 if found else 200, headers=NO_STORE)
 
     async def show_version(_request: Request) -> Response:
-        return JSONResponse(dict(version), headers=NO_STORE)
+        return JSONResponse(stands_on, headers=NO_STORE)
 
     async def metrics(request: Request) -> Response:
         if not (is_direct_loopback(request) or is_admin(request)):

@@ -36,7 +36,9 @@ async def test_readiness_names_what_is_wrong():
 
 
 async def test_version():
-    assert (await get("/version")).json() == {"version": "1.2.3"}
+    answer = (await get("/version")).json()
+    assert answer["version"] == "1.2.3"
+    assert {"crdt-chat", "python", "pycrdt", "sqlite"} < set(answer)
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
