@@ -23,8 +23,18 @@ Below = Callable[[str, str], Iterable[str]]
 CHAT = "chat"
 """The key of the chat in an event: real traffic has never been seen (legacy-protocol 4.4)."""
 
-CSS_SELECTOR, RANGE_SELECTOR = "CssSelector", "RangySelector"
-"""Selector types that carry a legacy anchor: the root element, and the Rangy range inside it."""
+CSS_SELECTOR, RANGE_SELECTOR, COMMENT_SELECTOR = "CssSelector", "RangySelector", "LegacyComment"
+"""Selector types that carry a legacy anchor: the root element, the Rangy range inside it, and the
+comment that the chat was made from (its id in the legacy thread), each as `value`."""
+
+ANCHOR_KEYS = {
+    CSS_SELECTOR: "selector",
+    RANGE_SELECTOR: "range",
+    COMMENT_SELECTOR: "createdFromCommentId",
+}
+
+QUOTE_KEYS = ("exact", "prefix", "suffix", "start", "end")
+"""What other selectors say, shown under its own name."""
 
 EXCERPT = 500
 """Code points of the first comment that a chat shows; the whole thread has its own endpoint."""
@@ -102,6 +112,7 @@ def chat(
     shape for list and events.
     """
     found: dict[str, Json] = {"_id": annotation, "urlId": thread_url_id(page, annotation, value)}
+    found |= {"range": "", "selector": ""} | _thread(annotation, look, below, comments)
     found |= _anchor(value)
     found |= {"userId": value["creator"], "created": value["created"]}
     if value.get("title"):
@@ -113,20 +124,18 @@ def chat(
         fact = look(root, annotation)
         if fact is not None and fact[true]:
             found[key] = True
-    return found | _thread(annotation, look, below, comments)
+    return found
 
 
 def _anchor(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Where it hangs: the legacy pair, empty where unknown, and what W3C selectors say."""
-    found: dict[str, Json] = {"range": "", "selector": ""}
+    """Where it hangs: the legacy anchor, and what W3C selectors say."""
+    found: dict[str, Json] = {}
     for selector in value["target"]["selector"]:
-        kind = selector["type"]
-        if kind == RANGE_SELECTOR:
-            found["range"] = selector["value"]
-        elif kind == CSS_SELECTOR:
-            found["selector"] = selector["value"]
+        key = ANCHOR_KEYS.get(selector["type"])
+        if key is not None:
+            found[key] = selector.get("value", "")
         else:
-            found |= {key: part for key, part in selector.items() if key != "type"}
+            found |= {key: selector[key] for key in QUOTE_KEYS if key in selector}
     return found
 
 

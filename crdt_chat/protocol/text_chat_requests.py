@@ -9,7 +9,7 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Json
-from crdt_chat.protocol.text_chat import CSS_SELECTOR, RANGE_SELECTOR, Below
+from crdt_chat.protocol.text_chat import COMMENT_SELECTOR, CSS_SELECTOR, RANGE_SELECTOR, Below
 from crdt_chat.protocol.url_ids import cleaned
 
 Operation = tuple[str, str, Json]
@@ -134,6 +134,8 @@ def _selectors(asked: Creation) -> list[dict[str, Json]]:
         selectors.append(quoted | {key: text for key, text in context.items() if text})
     selectors.append({"type": CSS_SELECTOR, "value": asked.selector})
     selectors.append({"type": RANGE_SELECTOR, "value": asked.range})
+    if asked.created_from:
+        selectors.append({"type": COMMENT_SELECTOR, "value": asked.created_from})
     return selectors
 
 

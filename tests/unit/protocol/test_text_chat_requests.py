@@ -37,6 +37,7 @@ def test_a_creation_becomes_an_annotation_that_reads_back_as_the_same_chat() -> 
     assert chat["urlId"] == body()["urlIdWithRange"]
     assert (chat["range"], chat["selector"]) == (body()["range"], body()["selector"])
     assert chat["pageTitle"] == "My Article"
+    assert chat["createdFromCommentId"] == "comment-7"
 
 
 def test_the_quote_comes_first_where_the_client_sends_it() -> None:
