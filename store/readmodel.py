@@ -118,6 +118,15 @@ def rows(db: sqlite3.Connection, page: int) -> list[tuple[str, str, str, int]]:
     return found + db.execute(query, (page,)).fetchall()
 
 
+def pages_with(db: sqlite3.Connection, tenant: str, root: str, name: str) -> list[str]:
+    """The names of the tenant's pages on which this key is there; one index seek per page."""
+    query = (
+        f"SELECT page.name FROM page JOIN {TABLES[root]} AS entry "  # noqa: S608
+        "ON entry.page = page.id AND entry.name = ? WHERE page.tenant = ? ORDER BY page.name"
+    )
+    return [found for (found,) in db.execute(query, (name, tenant))]
+
+
 def title(db: sqlite3.Connection, page: int) -> str | None:
     """The page's title, if it has one."""
     query = "SELECT value FROM fact WHERE page = ? AND root = 'page' AND name = 'title'"

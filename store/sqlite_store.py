@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from store import events, gate, journal, pages, schema
+from store import events, gate, journal, pages, readmodel, schema
 from store.batch import Heads
 from store.errors import Quarantined
 from store.lock import FileLock
@@ -103,6 +103,12 @@ class SqliteStore:
             return {name: row.seq for name, row in found.items() if row is not None}
 
         return await self._readers.read(work)
+
+    async def pages_with(self, tenant: str, root: str, name: str) -> list[str]:
+        """The pages of this tenant on which the key is there now; root is one with a table."""
+        return await self._readers.read(
+            partial(readmodel.pages_with, tenant=tenant, root=root, name=name)
+        )
 
     async def snapshot(
         self, tenant: str, page: str, upto_seq: int, data: bytes, *, keep: int | None = None
