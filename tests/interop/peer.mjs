@@ -26,8 +26,19 @@ const household = {
 }
 
 const replicaOf = (peer) => peer instanceof Browser ? peer.replica : peer
+
+/** `count` transactions, the body of one comment counting up; the event loop may breathe in between. */
+const burst = async (replica, { root, key, value, count }) => {
+  for (let turn = 0; turn < count; turn += 1) {
+    replica.transact([['set', root, key, { ...value, body: String(turn) }]])
+    if (turn % 500 === 499) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return true
+}
+
 const verbs = {
   transact: (peer, { operations, tracked }) => replicaOf(peer).transact(operations, tracked),
+  burst: (peer, options) => burst(replicaOf(peer), options),
   undo: (peer) => replicaOf(peer).undo(),
   redo: (peer) => replicaOf(peer).redo(),
   apply: (peer, { updates }) => replicaOf(peer).apply(updates),

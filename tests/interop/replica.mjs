@@ -3,7 +3,6 @@ import * as Y from 'yjs'
 
 export const ROOTS = ['annotations', 'comments', 'resolved', 'reactions', 'deleted', 'closed', 'page']
 export const LOCAL = 'local'
-export const REMOTE = 'remote'
 
 export const toText = (bytes) => Buffer.from(bytes).toString('base64')
 export const toBytes = (text) => new Uint8Array(Buffer.from(text, 'base64'))
@@ -39,9 +38,10 @@ export class Replica {
   constructor ({ gc = true, client = null, undo = false } = {}) {
     this.doc = new Y.Doc({ gc })
     if (client !== null) this.doc.clientID = client
+    this.remote = 'remote' // the origin of what others made: a provider sends everything else on
     this.sent = [] // local updates nobody has taken yet
     this.doc.on('update', (update, origin) => {
-      if (origin !== REMOTE) this.sent.push(toText(update))
+      if (origin !== this.remote) this.sent.push(toText(update))
     })
     // No capture time: each transaction is its own step of undo, so that a seed always gives the same.
     this.undoManager = undo
@@ -75,7 +75,7 @@ export class Replica {
   redo () { this.undoManager.redo(); return this.take() }
 
   apply (updates) {
-    for (const update of updates) Y.applyUpdate(this.doc, toBytes(update), REMOTE)
+    for (const update of updates) Y.applyUpdate(this.doc, toBytes(update), this.remote)
     // Nothing local may come of it: what an apply sets off itself would be lost otherwise.
     return this.take()
   }

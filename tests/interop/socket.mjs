@@ -66,6 +66,7 @@ export class Browser {
       params,
       WebSocketPolyfill: countingSocket(this)
     })
+    this.replica.remote = this.provider
     this.listen()
     if (connect) this.provider.connect()
   }

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -122,6 +123,18 @@ class YjsPeers:
             self._process.wait()
         self._reader.join()
         self._process.stdout.close()
+
+    def kill(self) -> None:
+        """kill -9: the kernel closes its sockets, nobody says goodbye."""
+        self._process.kill()
+
+    def suspend(self) -> None:
+        """SIGSTOP: its sockets stay and nothing is read or answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -341,6 +354,10 @@ class YjsBrowser(YjsReplica):
     def inject(self, frame: bytes) -> None:
         """Send any bytes as one binary frame, past the provider."""
         self.peers.ask("inject", self.name, frame=_text(frame))
+
+    def burst(self, root: str, key: str, value: Json, count: int) -> None:
+        """`count` transactions that set this key, its `body` counting up from "0"."""
+        self.peers.ask("burst", self.name, root=root, key=key, value=value, count=count)
 
     def status(self) -> Status:
         """Counters and flags of the connection."""
