@@ -13,6 +13,7 @@ AGAIN = Refusal(
     "", "reset", "The server asked for a fresh document twice; this was not sent a third time."
 )
 GONE = Refusal("", "deleted", "It was deleted by somebody else in the meantime.")
+UNKNOWN = Refusal("", "unknown", "What it belongs to is not on the page.")
 
 
 @dataclass(slots=True)
@@ -77,13 +78,26 @@ class Unsaved:
             if state.value(root, name) == write.value:
                 del self._writes[root, name]
                 continue
-            lost = AGAIN if write.again else GONE if _is_gone(state, root, name) else None
+            lost = AGAIN if write.again else self._lost(state, root, name)
             if lost is not None:
                 del self._writes[root, name]
                 given_up.append((Refusal(f"{root}/{name}", lost.rule, lost.reason), write.value))
                 continue
             operations.append((root, name, write.value))
         return operations, given_up
+
+    def _lost(self, state: Mirror, root: str, name: str) -> Refusal | None:
+        """Why writing this key on `state` would be refused, None where it would not."""
+        if _is_gone(state, root, name):
+            return GONE
+        thread = name.partition("/")[0]
+        known = (
+            root in ("annotations", "closed", "page")
+            or ("annotations", thread) in self._writes
+            or state.value("annotations", thread) is not None
+            or state.is_deleted(thread)
+        )
+        return None if known else UNKNOWN
 
 
 def _is_gone(state: Mirror, root: str, name: str) -> bool:
