@@ -68,6 +68,11 @@ class RealServer:
         assert self._process is not None, "the server is not running"
         return self._process
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has been killed or stopped."""
+        return self._process is None
+
     def start(self) -> "RealServer":
         """Start the process and return when it answers /readyz."""
         assert self._process is None, "the server is running already"
