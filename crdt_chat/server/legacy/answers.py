@@ -1,16 +1,20 @@
 """HTTP as legacy browsers need it: CORS with credentials, faults as JSON, bounded bodies."""
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crdt_chat.errors import Malformed, RemoteFault, TooLarge
+from crdt_chat.errors import Malformed, RemoteFault, TooLarge, TryLater
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.server.auth import Authority
+from store.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024
 """Bytes of a request body; the longest honest one (a long range and a quote) is far below."""
@@ -41,6 +45,10 @@ def guarded(handler: Handler, authority: Authority) -> Handler:
                 response = await handler(request)
             except RemoteFault as fault:
                 response = answer(text_chat.fault(fault), fault.status)
+            except StoreError:
+                log.exception("a legacy request could not be answered")
+                later = TryLater("the page cannot be read or written at the moment")
+                response = answer(text_chat.fault(later), later.status)
         response.headers.update(_cors(request, authority))
         return response
 

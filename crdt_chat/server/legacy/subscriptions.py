@@ -5,6 +5,7 @@ One Feed per page encodes each frame once for all its subscribers; each of them 
 
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -22,9 +23,13 @@ from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
+from store.errors import StoreError
 from store.records import EventRow
 
 log = logging.getLogger(__name__)
+
+CLOSE_S = 5.0
+"""Seconds for a close frame to leave before the connection is cut."""
 
 HEARD_PER_S, HEARD_BURST = 1.0, 60.0
 """Frames that a client may send us: all are ignored, more are read more slowly."""
@@ -40,6 +45,7 @@ class Subscriber:
     closing: RemoteFault | None = None
     frames: deque[tuple[str, int]] = field(default_factory=deque)
     work: anyio.Event = field(default_factory=anyio.Event)
+    given_up: anyio.Event = field(default_factory=anyio.Event)
 
     def push(self, frame: str, size: int) -> None:
         """Queue a frame of `size` bytes, or give this subscriber up."""
@@ -47,6 +53,7 @@ class Subscriber:
             # Nothing may be skipped on a live socket: its clients only fetch the log on reconnect.
             self.closing = TryLater("too slow: reconnect and catch up")
             self.frames.clear()
+            self.given_up.set()
         elif self.closing is None:
             self.frames.append((frame, size))
             self.size += size
@@ -116,6 +123,10 @@ class Subscriptions:
         except RemoteFault as fault:
             code = fault.close_code
             await _close(socket, fault)
+        except StoreError:
+            log.exception("a legacy subscriber could not be served")
+            code = TryLater.close_code
+            await _close(socket, TryLater("the page cannot be read at the moment"))
         finally:
             metrics.disconnected("legacy", code)
 
@@ -156,22 +167,29 @@ class Subscriptions:
 
     async def _tell(self, socket: WebSocket, subscriber: Subscriber) -> bool:
         """Send and listen until either side ends it. Returns whether the socket was lost."""
-        lost = False
+        lost = True
         async with anyio.create_task_group() as tasks:
 
             async def write() -> None:
-                await self._write(socket, subscriber)
+                with suppress(WebSocketDisconnect):
+                    await self._write(socket, subscriber)
+                tasks.cancel_scope.cancel()
+
+            async def give_up() -> None:
+                # The writer itself may be stuck in a send that will never end.
+                await subscriber.given_up.wait()
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(write)
+            tasks.start_soon(give_up)
             lost = await _listen(socket)
             tasks.cancel_scope.cancel()
         return lost
 
     async def _write(self, socket: WebSocket, subscriber: Subscriber) -> None:
-        """Send what is queued, one frame at a time; returns when the subscriber is given up."""
+        """Send what is queued, one frame at a time, until cancelled."""
         traffic = self._services.metrics.traffic
-        while subscriber.closing is None:
+        while True:
             if not subscriber.frames:
                 subscriber.work = anyio.Event()
                 await subscriber.work.wait()
@@ -196,9 +214,13 @@ async def _listen(socket: WebSocket) -> bool:
 
 
 async def _close(socket: WebSocket, fault: RemoteFault) -> None:
+    """Close with the fault's code; cut the connection where that cannot be sent in time."""
     if socket.application_state is not WebSocketState.CONNECTED:
         return
-    try:
-        await socket.close(fault.close_code, str(fault)[:100])
-    except (WebSocketDisconnect, OSError):
-        log.debug("a subscriber was gone before it could be told why")
+    reason = str(fault).encode()[:120].decode(errors="ignore")
+    with anyio.move_on_after(CLOSE_S) as patience, suppress(WebSocketDisconnect):
+        await socket.close(fault.close_code, reason)
+    if patience.cancelled_caught:
+        cut = socket.scope.get("extensions", {}).get("crdt_chat.transport", {}).get("abort")
+        if cut is not None:
+            cut()

@@ -1,0 +1,118 @@
+"""The pieces of the legacy bridge that need no server."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from starlette.requests import Request
+
+from crdt_chat.config import Config
+from crdt_chat.errors import Malformed, NotFound, RemoteFault, Unauthorized
+from crdt_chat.identity import Grant, Role
+from crdt_chat.protocol.url_ids import user_token
+from crdt_chat.server.auth import Authority
+from crdt_chat.server.legacy.event_log import newest
+from crdt_chat.server.legacy.subscriptions import Subscriber
+from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
+from store.records import EventRow
+
+ADA = Grant("demo", "ada", "Ada", Role.EDITOR)
+TENANTS = Config(open_tenants=("demo",))
+
+
+def asked(query: bytes = b"", cookie: str = "", tenant: str = "demo") -> Visitor:
+    """The visitor behind a request."""
+    headers = [(b"cookie", f"{COOKIE}={cookie}".encode())] if cookie else []
+    scope = {"type": "http", "query_string": query, "headers": headers}
+    authority = Authority(TENANTS, lambda: "no-id")
+    return visitor(Request(scope), tenant, authority, lambda: "new-session")
+
+
+def query(**parameters: str) -> bytes:
+    """A query string."""
+    return urlencode(parameters).encode()
+
+
+def test_a_subscriber_is_given_up_over_its_limit_instead_of_growing() -> None:
+    subscriber = Subscriber(ADA, limit=100)
+    subscriber.push("first", 90)
+    assert subscriber.closing is None
+    subscriber.push("second", 20)
+    assert isinstance(subscriber.closing, RemoteFault)
+    assert subscriber.closing.close_code == 1013
+    assert not subscriber.frames
+    subscriber.push("third", 5)
+    assert not subscriber.frames
+    assert subscriber.given_up.is_set()
+
+
+def test_one_large_frame_is_not_too_much_for_an_idle_subscriber() -> None:
+    subscriber = Subscriber(ADA, limit=100)
+    subscriber.push("large", 1_000)
+    assert subscriber.closing is None
+    assert len(subscriber.frames) == 1
+
+
+def test_too_many_events_are_thinned_to_the_last_of_each_annotation() -> None:
+    rows = [EventRow(at, "updated-text-chat", "b", "ada", f"a{at % 3}", "{}") for at in range(10)]
+    assert newest(rows, 10) == rows
+    assert [(row.timestamp, row.entity) for row in newest(rows, 9)] == [
+        (7, "a1"),
+        (8, "a2"),
+        (9, "a0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "user", "name"),
+    [
+        ({"user": "ada"}, "ada", "ada"),
+        ({"user": "ada", "name": "Ada"}, "ada", "Ada"),
+        ({"sso": json.dumps({"username": "ada", "displayName": "Ada"})}, "ada", "Ada"),
+        ({"sso": json.dumps("ada")}, "ada", "ada"),
+        ({"sso": json.dumps({"simpleSSOUser": {"username": "ada"}})}, "ada", "ada"),
+        ({"userIdWS": user_token("ada", "Ada")}, "ada", "Ada"),
+        ({"userIdWS": "pingtest"}, "anon:pingtest", "Anonymous"),
+    ],
+)
+def test_a_visitor_is_who_she_says_on_an_open_tenant(
+    said: dict[str, str], user: str, name: str
+) -> None:
+    found = asked(query(**said))
+    assert (found.grant.user, found.grant.name) == (user, name)
+    assert found.session is None
+
+
+def test_a_stranger_gets_a_session_and_is_known_by_it() -> None:
+    stranger = asked()
+    assert stranger.session == "new-session"
+    again = asked(cookie="new-session")
+    assert again.grant == stranger.grant
+    assert again.session is None
+    assert "new-session" not in stranger.grant.user
+
+
+@pytest.mark.parametrize(
+    ("sso", "fault"),
+    [
+        ("{", Malformed),
+        ("[1]", Malformed),
+        (json.dumps({"username": 7}), Malformed),
+        (json.dumps({"username": ""}), Malformed),
+        (json.dumps({"username": "x" * 300}), Malformed),
+        (json.dumps({"userDataJSONBase64": "e30="}), Unauthorized),
+    ],
+)
+def test_a_wrong_sso_is_refused(sso: str, fault: type[RemoteFault]) -> None:
+    with pytest.raises(fault):
+        asked(query(sso=sso))
+
+
+def test_login_links_alone_are_nobody() -> None:
+    found = asked(query(sso=json.dumps({"loginURL": "https://a.example"})))
+    assert found.grant.user.startswith("anon:")
+
+
+def test_an_unknown_tenant_is_not_found() -> None:
+    with pytest.raises(NotFound):
+        asked(query(user="ada"), tenant="nobody")
