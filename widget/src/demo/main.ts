@@ -114,7 +114,11 @@ const actions: Actions = {
     if (resolved && !showResolved) active = null
     notes.resolve(thread, resolved)
   },
-  confirm (name) { confirming = name; draw() },
+  arm (name) { confirming = name; draw() },
+  disarm (name) {
+    // Later: this comes from `blur`, also when drawing itself takes the focused button away.
+    setTimeout(() => { if (confirming === name) { confirming = null; draw() } })
+  },
   remove (thread, comment) {
     confirming = null
     notes.delete(thread, comment)

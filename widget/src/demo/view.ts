@@ -31,7 +31,8 @@ export interface Actions {
   startEdit: (comment: string | null) => void
   edit: (thread: string, comment: string, body: string) => void
   resolve: (thread: string, resolved: boolean) => void
-  confirm: (name: string | null) => void
+  arm: (name: string) => void
+  disarm: (name: string) => void
   remove: (thread: string, comment?: string) => void
   showResolved: (show: boolean) => void
 }
@@ -125,8 +126,8 @@ function removal (
 ): TemplateResult {
   const armed = margin.confirming === name
   return html`<button type="button" ?data-armed=${armed}
-    @click=${() => armed ? remove() : actions.confirm(name)}
-    @blur=${() => { if (armed) actions.confirm(null) }}>${armed ? `${label} for everybody?` : label}</button>`
+    @click=${() => armed ? remove() : actions.arm(name)}
+    @blur=${() => { if (armed) actions.disarm(name) }}>${armed ? `${label} for everybody?` : label}</button>`
 }
 
 /** What was typed but not sent, by thread, comment or `draft`: closing a card loses nothing. */
