@@ -81,11 +81,12 @@ class AsyncPage:
         self._link = Link(address, self._peer, self._wake, jitter)
         self._author = Author(self._peer, clock, ids)
         self._tasks: TaskGroup | None = None
+        self._network: anyio.CancelScope | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._link.run)
+        self._tasks.start_soon(self._stay_connected)
         with anyio.move_on_after(FIRST_WAIT_S):
             await self._wake.until(lambda: self._settled_since(0))
         if self._peer.fault is not None:
@@ -120,6 +121,8 @@ class AsyncPage:
         self._link.stop()
         with anyio.move_on_after(CLOSE_S, shield=True):
             await self._wake.until(lambda: self._peer.session is None)
+        if self._network is not None:
+            self._network.cancel()
         tasks.cancel_scope.cancel()
         await tasks.__aexit__(None, None, None)
 
@@ -274,6 +277,11 @@ class AsyncPage:
         """Whether a connection has succeeded or failed after so many attempts."""
         session = self._peer.session
         return self._link.attempts > attempts or (session is not None and session.synced)
+
+    async def _stay_connected(self) -> None:
+        # Shielded: a program that is cancelled still says goodbye to the server.
+        with anyio.CancelScope(shield=True) as self._network:
+            await self._link.run()
 
     async def _saved(self) -> None:
         """Everything is durable, and everything that the server had at this moment is here."""

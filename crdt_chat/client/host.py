@@ -36,7 +36,11 @@ class Host:
         # closes the page; a daemon is not.
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._thread.start()
-        self._portal, self._leave = self._opened.result()
+        try:
+            self._portal, self._leave = self._opened.result()
+        except BaseException:
+            self._thread.join(JOIN_S)
+            raise
 
     def call(self, function: Callable[[], T]) -> T:
         """The result of a function, called on the thread. Raises RuntimeError after the end."""
@@ -95,7 +99,12 @@ class Host:
     async def _serve(self) -> None:
         leave = anyio.Event()
         async with BlockingPortal() as portal:
-            await self.page.__aenter__()
+            try:
+                await self.page.__aenter__()
+            except CrdtChatError as error:
+                # Not through the task group: it would come out as a group of errors.
+                self._opened.set_exception(error)
+                return
             self._opened.set_result((portal, leave))
             try:
                 await leave.wait()

@@ -21,6 +21,7 @@ class PlainServer:
         self.docs: dict[str, pycrdt.Doc[Any]] = {}
         self.paths: list[str] = []
         self.frames: list[bytes] = []
+        self.goodbyes: list[int | None] = []
         self.close_with: int | None = None
         self._peers: dict[str, set[ServerConnection]] = {}
         self._server: Server | None = None
@@ -89,6 +90,7 @@ class PlainServer:
             pass  # stop() aborts connections: that is what the tests are about
         finally:
             peers.discard(socket)
+            self.goodbyes.append(socket.close_code)
 
     async def _take(
         self,

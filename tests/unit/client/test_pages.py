@@ -1,0 +1,356 @@
+"""Pages over real sockets, against a minimal y-websocket server: offline first, and back again."""
+
+import gc
+import logging
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+
+import anyio
+import pytest
+from plain_yjs_server import PlainServer, plain_server
+
+from crdt_chat.client import link
+from crdt_chat.client.aio import AsyncPage, aconnect
+from crdt_chat.client.errors import Offline, Refused
+from crdt_chat.client.model import Event
+from crdt_chat.client.page import Page, connect
+from crdt_chat.errors import NotFound, Unauthorized
+
+PAGE = "demo/a page"
+PATH = "/ws/demo/a%20page"
+
+
+@pytest.fixture
+def server() -> Iterator[PlainServer]:
+    with plain_server() as running:
+        yield running
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "LONGEST_PAUSE_S", 0.2)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.005)
+
+
+def test_two_people_see_each_others_notes(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada", "Ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        assert ada.status == bob.status == "synced"
+        thread = ada.annotate("quote", "why?", start=4, end=9)
+        ada.flush()
+        bob.flush()
+        bob.react(bob.reply(thread.id, "because"), "👍")
+        bob.flush()
+        ada.flush()
+        assert [item.body for item in ada[thread.id].comments] == ["why?", "because"]
+        assert list(ada.df()["reactions"]) == [0, 1]
+        assert ada.annotations == bob.annotations
+        assert "1 annotation" in ada._repr_html_()
+        assert repr(ada) == "<Page demo/a page as ada: synced>"
+    assert ada.status == "closed"
+    assert list(server.content(PATH)["annotations"]) == [thread.id]
+    with pytest.raises(RuntimeError, match="closed"):
+        ada.annotate("quote", "too late")
+
+
+def test_it_works_with_the_server_absent_and_merges_when_it_comes(server: PlainServer) -> None:
+    server.stop()
+    with connect(server.url, PAGE, "ada") as page:
+        assert page.status == "offline"
+        thread = page.annotate("quote", "written before the server was there")
+        page.reply(thread, "and answered")
+        with pytest.raises(Offline) as offline:
+            page.flush(timeout=0.05)
+        assert offline.value.unsaved == page.unsaved == 3
+        server.start()
+        page.flush()
+        assert (page.status, page.unsaved) == ("synced", 0)
+    assert len(server.content(PATH)["comments"]) == 2
+
+
+def test_both_sides_of_an_outage_are_merged(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        thread = ada.annotate("quote", "why?")
+        ada.flush()
+        bob.flush()
+        server.stop()
+        until(lambda: ada.status == bob.status == "offline")
+        ada.reply(thread, "from ada")
+        bob.reply(thread.id, "from bob")
+        server.start()
+        ada.flush()
+        bob.flush()
+        ada.flush()
+        assert {item.body for item in ada[thread.id].comments} == {"why?", "from ada", "from bob"}
+        assert ada.annotations == bob.annotations
+
+
+def test_a_branch_is_merged_when_it_ends(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        with ada.offline():
+            assert ada.status == "offline"
+            ada.annotate("mine", "kept back")
+            bob.annotate("his", "unseen")
+            bob.flush()
+            assert [item.exact for item in ada.annotations] == ["mine"]
+            assert [item.exact for item in bob.annotations] == ["his"]
+        bob.flush()
+        assert {item.exact for item in ada.annotations} == {"mine", "his"}
+        assert ada.annotations == bob.annotations
+        with ada.offline():
+            bob.annotate("later", "seen at the end of an empty branch")
+            bob.flush()
+        assert len(ada.annotations) == 3
+
+
+def test_a_batch_is_one_frame(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as page:
+        page.flush()
+        before = len(server.frames)
+        with page.batch():
+            for number in range(5):
+                page.annotate("quote", str(number))
+            with pytest.raises(RuntimeError, match="batch"):
+                page.flush()
+        until(lambda: len(server.frames) > before)
+        page.flush()
+        assert [frame[:2] for frame in server.frames[before:]] == [b"\x00\x02", b"\x00\x00"]
+    assert len(server.content(PATH)["annotations"]) == 5
+
+
+def test_a_loop_reads_what_others_do(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        events = ada.events(timeout=0.5)
+        ada.annotate("mine", "no news to me")
+        thread = bob.annotate("his", "news")
+        bob.resolve(thread)
+        bob.flush()
+        assert [event.type for event in events] == ["new-text-chat", "updated-text-chat"]
+
+
+def test_reading_events_ends_with_the_page(server: PlainServer) -> None:
+    page = connect(server.url, PAGE, "ada")
+    events = page.events()
+    threading.Timer(0.1, page.close).start()
+    assert list(events) == []
+
+
+def test_handlers_may_use_the_page_and_one_that_fails_stops_nothing(
+    server: PlainServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        seen: list[Event] = []
+
+        def answer(event: Event) -> None:
+            seen.append(event)
+            if len(seen) == 1:
+                raise ZeroDivisionError
+            ada.reply(event.annotation_id or "", "welcome")
+
+        off = ada.on("new-text-chat", answer)
+        for number in range(2):
+            bob.annotate("quote", str(number))
+        bob.flush()
+        until(lambda: any(len(item.comments) == 2 for item in ada.annotations))
+        off()
+        bob.annotate("quote", "unheard")
+        bob.flush()
+        ada.flush()
+        assert len(seen) == 2
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
+        ZeroDivisionError
+    ]
+
+
+def test_status_is_told(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as page:
+        told: list[str] = []
+        page.on("status", lambda event: told.append(event.detail))
+        server.stop()
+        until(lambda: "offline" in told)
+        server.start()
+        until(lambda: told[-1] == "synced")
+
+
+def test_a_server_that_refuses_for_good_says_so_at_once(server: PlainServer) -> None:
+    server.close_with = 4404
+    with pytest.raises(NotFound, match="the test says so"):
+        connect(server.url, PAGE, "ada")
+    assert len(server.paths) == 1
+    assert not any(thread.name.startswith("crdt-chat") for thread in threading.enumerate())
+
+
+def test_a_revoked_page_keeps_its_notes_and_flush_says_why(server: PlainServer) -> None:
+    page = connect(server.url, PAGE, "ada")
+    page.flush()
+    server.stop()
+    page.annotate("quote", "unsaved")
+    server.close_with = 4401
+    server.start()
+    until(lambda: page.status == "closed")
+    with pytest.raises(Unauthorized):
+        page.flush()
+    assert len(page.annotations) == 1
+    with pytest.raises(Unauthorized):
+        page.close()
+    page.close()
+
+
+def test_leaving_with_unsaved_notes_is_an_error_and_not_a_silent_loss(server: PlainServer) -> None:
+    server.stop()
+    page = connect(server.url, PAGE, "ada")
+    page.annotate("quote", "lost otherwise")
+    with pytest.raises(Offline, match="2 changes are not saved"):
+        page.close(timeout=0.05)
+    assert page.status == "closed"
+    with connect(server.url, PAGE, "ada"):
+        pass  # nothing to save: no error, and no waiting
+
+
+def test_an_error_in_the_body_is_the_one_that_is_seen(server: PlainServer) -> None:
+    def fail() -> None:
+        with connect(server.url, PAGE, "ada") as page:
+            page.annotate("quote", "sent all the same")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert len(server.content(PATH)["annotations"]) == 1
+
+
+def test_a_page_that_nobody_closes_is_left_with_everything_sent(server: PlainServer) -> None:
+    page = connect(server.url, PAGE, "ada")
+    page.annotate("quote", "sent at the end")
+    gone = weakref.ref(page)
+    del page
+    gc.collect()
+    assert gone() is None
+    assert len(server.content(PATH)["annotations"]) == 1
+    assert not any(thread.name.startswith("crdt-chat") for thread in threading.enumerate())
+
+
+def test_an_abandoned_page_that_cannot_be_saved_is_logged(
+    server: PlainServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crdt_chat.client.host.LAST_WORDS_S", 0.05)
+    server.stop()
+    page = connect(server.url, PAGE, "ada")
+    page.annotate("quote", "lost")
+    with caplog.at_level(logging.WARNING):
+        del page
+        gc.collect()
+    assert "unsaved changes" in caplog.text
+
+
+def test_a_listener_that_is_no_server_is_as_good_as_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        started = time.monotonic()
+        page = connect(f"ws://127.0.0.1:{deaf.getsockname()[1]}", PAGE, "ada")
+        assert page.status == "offline"
+        page.annotate("quote", "why?")
+        with pytest.raises(Offline):
+            page.close(timeout=0.05)
+        assert time.monotonic() - started < 10
+
+
+def test_many_threads_may_use_one_page(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as page:
+
+        def write(number: int) -> None:
+            for _ in range(10):
+                page.annotate("quote", str(number))
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(page.annotations) == 50
+    assert len(server.content(PATH)["annotations"]) == 50
+
+
+@pytest.mark.anyio
+async def test_the_async_page_has_the_same_verbs(server: PlainServer) -> None:
+    async with aconnect(server.url, PAGE, "ada") as ada, aconnect(server.url, PAGE, "bob") as bob:
+        heard: list[Event] = []
+
+        async def hear(event: Event) -> None:
+            heard.append(event)
+
+        ada.on("new-text-chat", hear)
+        events = ada.events()
+        async with bob.batch():
+            thread = await bob.annotate("quote", "why?")
+            reply = await bob.reply(thread, "because")
+        await bob.edit(reply, "therefore")
+        await bob.react(reply, "👍")
+        await bob.resolve(thread)
+        await bob.flush()
+        await ada.flush()
+        assert ada.annotations == bob.annotations
+        assert (await anext(events)).type == "new-text-chat"
+        async for event in events:
+            if event.annotation is not None and event.annotation.resolved:
+                break
+        await bob.delete(thread)
+        await bob.flush()
+        await ada.flush()
+        assert ada.annotations == []
+        assert [event.annotation_id for event in heard] == [thread.id]
+        async with ada.offline():
+            await ada.annotate("quote", "again")
+        assert ada.status == "synced"
+    assert ada.status == "closed"
+    with pytest.raises(StopAsyncIteration):
+        await anext(ada.events())
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_program_leaves_its_page(server: PlainServer) -> None:
+    page = aconnect(server.url, PAGE, "ada")
+    opened = anyio.Event()
+
+    async def use() -> None:
+        async with page:
+            opened.set()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(use)
+        with anyio.fail_after(5):
+            await opened.wait()
+        tasks.cancel_scope.cancel()
+    assert page.status == "closed"
+    until(lambda: server.goodbyes == [1000])
+
+
+@pytest.mark.anyio
+async def test_pauses_between_attempts_grow_and_are_jittered() -> None:
+    page = AsyncPage(aconnect("ws://127.0.0.1:1", PAGE, "ada").address, jitter=lambda: 0.5)
+    pauses = [page._link._pause() for _ in range(30)]
+    assert pauses[:2] == pytest.approx([0.075, 0.15])
+    assert pauses[3:] == pytest.approx([link.LONGEST_PAUSE_S * 0.75] * 27)
+
+
+def test_refused_says_key_rule_and_reason() -> None:
+    error = Refused("comments/a/c", "size", "It is too long.", value={"body": "x"})
+    assert str(error) == "comments/a/c: It is too long. (size)"
+    assert (error.key, error.rule, error.reason) == ("comments/a/c", "size", "It is too long.")
+
+
+def test_page_is_the_type_that_connect_gives(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as page:
+        assert type(page) is Page
