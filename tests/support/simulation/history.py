@@ -73,7 +73,7 @@ class History(World):
 
     def desk(self, tab: Tab) -> people.Desk:
         """Where a gesture of this tab is made."""
-        view = tab.replica.content()
+        view = people.believable(tab.replica.content())
         return people.Desk(tab.believed, view, self.room.now, self.rng, self.fresh)
 
     def act(self) -> None:

@@ -64,6 +64,19 @@ class Desk:
         return {"broadcastId": f"b{next(self.fresh)}"} if self.rng.random() < 0.5 else {}
 
 
+def believable(view: Content) -> Content:
+    """The view without what only an attacker's own replica can hold: entities that name nobody."""
+    return {
+        root: {
+            name: value
+            for name, value in entries.items()
+            if root not in ("annotations", "comments")
+            or (isinstance(value, dict) and isinstance(value.get("creator"), str))
+        }
+        for root, entries in view.items()
+    }
+
+
 Gesture = Callable[[Desk], list[Operation]]
 """The writes of one transaction; none if there is nothing to do it to."""
 
