@@ -79,7 +79,7 @@ class Legacy:
         self.http = httpx.Client(base_url=server.http, timeout=SECONDS)
         self.who = {"user": user, "name": user.title()} if user else {}
 
-    def list(self, page: str = PAGE) -> dict[str, Json]:
+    def listing(self, page: str = PAGE) -> dict[str, Json]:
         """The answer to GET /comment-collab-chats."""
         answer = self.http.get(CHATS, params={"urlId": page, **self.who})
         assert answer.status_code == 200, answer.text
@@ -109,7 +109,7 @@ class Legacy:
     @contextmanager
     def sub(self, url_id_ws: str | None = None, tenant: str = "demo") -> Iterator[Sub]:
         """A socket on the page; `url_id_ws` goes into the URL as it is."""
-        listed = self.list()
+        listed = self.listing()
         url_id_ws = listed["urlIdWS"] if url_id_ws is None else url_id_ws
         address = self.server.http.replace("http", "ws")
         query = f"urlId={url_id_ws}&userIdWS={listed['userIdWS']}&tenantIdWS={tenant}"
@@ -174,7 +174,7 @@ def test_a_posted_chat_is_an_annotation_for_yjs_clients(ada: Legacy, bob: YjsBro
     bob.wait(has=[("annotations", chat)])
     value = bob.content()["annotations"][chat]
     assert (value["creator"], value["broadcastId"]) == ("ada", "b-post")
-    [listed] = ada.list()["conversations"]
+    [listed] = ada.listing()["conversations"]
     assert listed["_id"] == chat
     assert listed["urlId"] == chat_body()["urlIdWithRange"]
     assert listed["range"] == chat_body()["range"]
@@ -192,7 +192,7 @@ def test_a_deleted_chat_is_gone_for_yjs_clients(ada: Legacy, bob: YjsBrowser) ->
     assert (answer.status_code, answer.json()) == (200, {"status": "success"})
     bob.wait(lacks=[("annotations", chat), ("comments", f"{chat}/c9")])
     assert bob.content()["deleted"][f"{chat}/ada"]["broadcastId"] == "b-gone"
-    assert ada.list()["conversations"] == []
+    assert ada.listing()["conversations"] == []
 
 
 def test_what_yjs_clients_do_is_told_with_each_operations_broadcast_id(
@@ -253,7 +253,7 @@ def test_a_request_without_broadcast_id_gets_one(ada: Legacy) -> None:
 def test_tracking_parameters_lead_to_the_same_page(ada: Legacy) -> None:
     url = "https://a.example/p/?b=1"
     ada.post(chat_body(urlId=f"{url}&utm_source=mail"))
-    listed = ada.list(f"{url}&fbclid=7")
+    listed = ada.listing(f"{url}&fbclid=7")
     assert listed["urlIdClean"] == url
     assert len(listed["conversations"]) == 1
     assert len(ada.log(page=f"{url}&gclid=1")) == 1
@@ -271,7 +271,7 @@ def test_only_the_creator_deletes_on_an_open_tenant(ada: Legacy, server: RealSer
         assert answer.json()["code"] == "forbidden"
         assert answer.json()["status"] == "failed"
         assert answer.json()["reason"] == answer.json()["message"]
-    assert len(ada.list()["conversations"]) == 1
+    assert len(ada.listing()["conversations"]) == 1
     assert ada.delete("nobody-knows-it", "b").status_code == 404
     assert ada.delete(chat, "b-ada").status_code == 200
     assert ada.delete(chat, "b-ada").status_code == 404
@@ -280,10 +280,10 @@ def test_only_the_creator_deletes_on_an_open_tenant(ada: Legacy, server: RealSer
 def test_an_anonymous_visitor_is_known_again_by_her_cookie(server: RealServer) -> None:
     visitor = Legacy(server)
     with visitor.http:
-        user = visitor.list()["user"]["id"]
+        user = visitor.listing()["user"]["id"]
         assert user.startswith("anon:")
         chat = visitor.post(chat_body()).json()["createdChatId"]
-        assert visitor.list()["conversations"][0]["userId"] == user
+        assert visitor.listing()["conversations"][0]["userId"] == user
         assert visitor.delete(chat, "b").status_code == 200
 
 
@@ -314,7 +314,7 @@ def test_a_wrong_body_is_named_and_changes_nothing(ada: Legacy) -> None:
     assert "range" in ada.post(chat_body(range="nonsense")).json()["reason"]
     assert ada.http.post(CHATS, params=ada.who, content=b"{").status_code == 400
     assert ada.http.post(CHATS, params=ada.who, content=b"x" * 100_000).status_code == 413
-    assert ada.list()["conversations"] == []
+    assert ada.listing()["conversations"] == []
     assert ada.log() == []
 
 
@@ -338,7 +338,7 @@ def test_a_browser_on_another_site_may_ask(ada: Legacy, path: str) -> None:
     "spelling", [f"demo:{PAGE}", f"demo%3A{PAGE}", f"demo%253A{PAGE}", PAGE, None]
 )
 def test_every_spelling_of_the_page_is_the_same_room(ada: Legacy, spelling: str | None) -> None:
-    token = ada.list()["urlIdWS"]
+    token = ada.listing()["urlIdWS"]
     assert quote(token, safe="") == token
     with ada.sub(spelling) as sub:
         ada.post(chat_body("b-spelled"))
