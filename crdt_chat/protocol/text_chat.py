@@ -117,13 +117,9 @@ def chat(
     found |= {"userId": value["creator"], "created": value["created"]}
     if value.get("title"):
         found["pageTitle"] = value["title"]
-    for root, key, true in (
-        ("resolved", "isResolved", "resolved"),
-        ("closed", "isClosed", "closed"),
-    ):
+    for root, key in (("resolved", "isResolved"), ("closed", "isClosed")):
         fact = look(root, annotation)
-        if fact is not None and fact[true]:
-            found[key] = True
+        found[key] = fact is not None and fact[root]
     return found
 
 
