@@ -66,6 +66,15 @@ def page(
     return head + "".join(map(annotation, annotations[-_SHOWN:])) + more
 
 
+def link(url: str, state: str) -> str:
+    """A link that opens in a tab of its own, and the state of what it leads to."""
+    shown = escape(url)
+    return (
+        f"<a href='{shown}' target='_blank' rel='noopener'>{shown}</a> "
+        f"<span style='{_QUIET}'>{escape(state)}</span>"
+    )
+
+
 def _when(milliseconds: int) -> str:
     return f"{moment(milliseconds):%Y-%m-%d %H:%M} UTC"
 
