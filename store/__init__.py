@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import os
 
+    from store.sqlite_reader import SqliteReader
     from store.sqlite_store import SqliteStore
 
 DISTRIBUTION = "crdt-chat"
@@ -23,3 +24,15 @@ def open_store(path: "str | os.PathLike[str]") -> "SqliteStore":
     from store.sqlite_store import SqliteStore
 
     return SqliteStore(Path(path))
+
+
+def open_reader(path: "str | os.PathLike[str]") -> "SqliteReader":
+    """Open the store in this file for reading only, also while another process serves it.
+
+    Raises errors.NotAStore, SchemaMismatch or Damaged.
+    """
+    from pathlib import Path
+
+    from store.sqlite_reader import SqliteReader
+
+    return SqliteReader(Path(path))

@@ -16,10 +16,18 @@ from store.records import Projected
 Columns = tuple[str | None, ...]
 
 
-def _quote(_name: str, value: str) -> Columns:
+def quote(value: str) -> str:
+    """The exact text of an annotation's TextQuoteSelector, empty if it has none.
+
+    https://www.w3.org/TR/annotation-model/#text-quote-selector
+    """
     selectors = json.loads(value).get("target", {}).get("selector", ())
     quotes = (s.get("exact") for s in selectors if s.get("type") == "TextQuoteSelector")
-    return (next((quote for quote in quotes if isinstance(quote, str)), ""),)
+    return next((quote for quote in quotes if isinstance(quote, str)), "")
+
+
+def _annotation(_name: str, value: str) -> Columns:
+    return (quote(value),)
 
 
 def _comment(name: str, _value: str) -> Columns:
@@ -42,7 +50,7 @@ def _deleted(name: str, _value: str) -> Columns:
 
 
 _DERIVED: dict[str, tuple[tuple[str, ...], Callable[[str, str], Columns]]] = {
-    "annotations": (("quote",), _quote),
+    "annotations": (("quote",), _annotation),
     "comments": (("annotation", "comment"), _comment),
     "reactions": (("annotation", "comment", "emoji", "user"), _reaction),
     "resolved": ((), _nothing),
@@ -86,6 +94,14 @@ def apply(db: sqlite3.Connection, parts: Iterable[tuple[int, Sequence[Projected]
         statements.setdefault(statement, []).append(parameters)
     for statement, rows_of_it in statements.items():
         db.executemany(statement, rows_of_it)
+
+
+def check(projected: Projected) -> None:
+    """Raise what `apply` would raise for this key: ValueError, AttributeError."""
+    if projected.value is not None:
+        fields_crc(projected.root, projected.name, projected.value)
+        if projected.root in TABLES:
+            _DERIVED[projected.root][1](projected.name, projected.value)
 
 
 def _statement(

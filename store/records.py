@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +123,99 @@ class StoredPage:
     refused: list[tuple[int, int, int, str]] = field(default_factory=list)
     held: list[tuple[str, str]] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Rewrite:
+    """A page's content under a new epoch: it replaces all that the page was.
+
+    entry is journaled as the first row of the new epoch: its update is the whole new state, which
+    becomes the snapshot, too. Gate rows and projected are complete, not additions. retire names Yjs
+    client ids of the old epoch; those that had an owner are retired anyway. history says what
+    becomes of older rows of the log: kept, redacted (who and what emptied; only those by `actors`,
+    where it is given) or deleted. Without keep_events the event log starts anew, too.
+    """
+
+    entry: LogEntry
+    events: Sequence[EventEntry] = ()
+    projected: Sequence[Projected] = ()
+    owners: Sequence[tuple[int, str]] = ()
+    entities: Sequence[tuple[str, str, int]] = ()
+    refused: Sequence[tuple[int, int, int, str]] = ()
+    held: Sequence[tuple[str, str]] = ()
+    retire: Sequence[int] = ()
+    history: Literal["keep", "redact", "delete"] = "delete"
+    actors: frozenset[str] | None = None
+    keep_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The rewrite is durable: the page's epoch, its head and its events' timestamps (ms)."""
+
+    epoch: int
+    seq: int
+    timestamps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """A page in a list: `updated` is the time of its newest update in ms."""
+
+    page: str
+    title: str | None
+    updated: int
+    seq: int
+    epoch: int
+    annotations: int
+    comments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place where a searched text stands; comment is None where it is quote or title."""
+
+    page: str
+    annotation: str
+    comment: str | None
+    creator: str
+    created: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """A counter: day is days since 1970-01-01 (UTC)."""
+
+    day: int
+    page: str
+    metric: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many events and rows of history retention removed."""
+
+    events: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that does not verify; tenant and page are None where it is the whole file."""
+
+    tenant: str | None
+    page: str | None
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What `integrity` found: `problems` is empty when all is well."""
+
+    pages: int = 0
+    rows: int = 0
+    events: int = 0
+    keys: int = 0
+    problems: list[Problem] = field(default_factory=list)

@@ -1,0 +1,51 @@
+"""A consistent copy of the file while it is served, verified before it gets its name."""
+
+import os
+from pathlib import Path
+
+from store import schema
+from store.errors import Damaged
+
+
+def backup(source: Path, target: Path) -> None:
+    """Copy the store to `target`, which appears whole or not at all. Blocks.
+
+    Raises FileExistsError if there is something already, Damaged if the copy does not verify.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists already")
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        db = schema.connect(source, readonly=True)
+        try:
+            db.execute("VACUUM INTO ?", (os.fspath(part),))
+        finally:
+            db.close()
+        _verify(part)
+        _sync(part)
+        # link, not rename: it fails if somebody has made the target meanwhile.
+        os.link(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    _sync(target.parent)
+
+
+def _verify(copy: Path) -> None:
+    db = schema.connect(copy, readonly=True)
+    try:
+        found = db.execute("PRAGMA integrity_check(1)").fetchone()
+        version = schema.check(db, copy)
+    finally:
+        db.close()
+    if found != ("ok",) or version != schema.VERSION:
+        raise Damaged(f"the copy does not verify: {found[0]}")
+
+
+def _sync(path: Path) -> None:
+    """VACUUM INTO does not sync what it writes; a directory entry needs it, too."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,124 @@
+"""Verification of a whole file: what SQLite knows, and what only our digests, chains and sums know."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from store import events, gate, journal, pages, readmodel
+from store.checksums import fields_crc
+from store.errors import Quarantined
+from store.pages import PageRow
+from store.protocol import Project
+from store.readers import quarantine
+from store.records import Problem, Report, StoredPage
+
+_ORPHANS = "SELECT count(*) FROM {table} WHERE page NOT IN (SELECT id FROM page)"
+_WITH_PAGES = (
+    "log",
+    "event",
+    "snapshot",
+    *(table.name for table in gate.TABLES),
+    *readmodel.TABLES.values(),
+    "fact",
+)
+Name = tuple[str, str]
+
+
+def check_file(db: sqlite3.Connection, report: Report) -> list[Name]:
+    """What concerns the file as a whole; the names of its pages."""
+    try:
+        for (line,) in db.execute("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                _add(report, None, f"SQLite: {line}")
+        if not pages.directory_holds(db):
+            _add(report, None, "the directory of pages does not hold: a page may be lost")
+        for table in _WITH_PAGES:
+            (orphans,) = db.execute(_ORPHANS.format(table=table)).fetchone()
+            if orphans:
+                _add(report, None, f"{orphans} rows of {table} belong to no page")
+        return db.execute("SELECT tenant, name FROM page ORDER BY 1, 2").fetchall()
+    except sqlite3.DatabaseError as error:
+        _add(report, None, f"SQLite: {error}")
+        return []
+
+
+def check_page(db: sqlite3.Connection, name: Name, report: Report, project: Project | None) -> None:
+    """Verify one page: its rows and history, gate, events and read model."""
+    try:
+        with quarantine(*name):
+            page = _found(db, name)
+            stored = load(db, page)
+            report.pages += 1
+            report.rows += len(journal.rows_after(db, page, 0))
+            report.events += _check_events(db, page)
+            known = {(root, key): value for root, key, value in _model(db, page)}
+    except Quarantined as error:
+        _add(report, name, error.reason)
+        return
+    report.keys += len(known)
+    if project is not None:
+        for what in differences(known, stored, project):
+            _add(report, name, what)
+
+
+def _found(db: sqlite3.Connection, name: Name) -> PageRow:
+    page = pages.find(db, *name)
+    if page is None:
+        raise Quarantined(*name, "it cannot be found by its name")
+    return page
+
+
+def load(db: sqlite3.Connection, page: PageRow) -> StoredPage:
+    """The whole page, verified. Raises Quarantined."""
+    snapshot, chain = journal.snapshot_of(db, page)
+    stored = StoredPage(page.seq, page.epoch, snapshot, page.snapshot_seq)
+    stored.rows = journal.tail(db, page, chain)
+    gate.load(db, page, stored)
+    return stored
+
+
+def _check_events(db: sqlite3.Connection, page: PageRow) -> int:
+    found = events.events_after(db, page, 0, -1)
+    query = "SELECT coalesce(sum(crc), 0) FROM event WHERE page = ?"
+    if db.execute(query, (page.id,)).fetchone() != (page.event_sum,):
+        raise Quarantined(page.tenant, page.name, "events are missing")
+    return len(found)
+
+
+def _model(db: sqlite3.Connection, page: PageRow) -> Iterator[tuple[str, str, str]]:
+    for root, key, value, crc in readmodel.rows(db, page.id):
+        if fields_crc(root, key, value) != crc:
+            reason = f"read model: {root}/{key} does not verify"
+            raise Quarantined(page.tenant, page.name, reason)
+        yield root, key, value
+
+
+def differences(
+    known: dict[tuple[str, str], str], stored: StoredPage, project: Project
+) -> Iterator[str]:
+    """How the read model (`known`, which this empties) differs from what the log says; JSON is compared by value."""
+    for key in project(stored):
+        if key.value is None:
+            continue
+        value = known.pop((key.root, key.name), None)
+        if value is None:
+            yield f"read model: {key.root}/{key.name} is missing"
+        elif json.loads(value) != json.loads(key.value):
+            yield f"read model: {key.root}/{key.name} is not what the log says"
+    for root, name in known:
+        yield f"read model: {root}/{name} is not in the log"
+
+
+def check_index(db: sqlite3.Connection, report: Report) -> None:
+    """Verify the full text index against the tables; this needs the write connection."""
+    for table in ("annotation_fts", "comment_fts"):
+        try:
+            query = f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"  # noqa: S608
+            db.execute(query)
+        except sqlite3.DatabaseError as error:
+            _add(report, None, f"full text index {table}: {error}")
+
+
+def _add(report: Report, name: Name | None, what: str) -> None:
+    tenant, page = name or (None, None)
+    report.problems.append(Problem(tenant, page, what))
