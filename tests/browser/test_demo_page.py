@@ -185,6 +185,17 @@ def test_on_a_phone_the_open_note_lies_at_the_lower_edge(reader):
     assert ada.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
+def test_those_who_listen_hear_what_others_write_but_not_what_was_there(reader):
+    ada = reader("ada", "Ada")
+    ada.annotate(HABIT, "Before you came.")
+    grace = reader("grace")
+    grace.await_text("Before you came.")
+    heard = grace.page.locator("#announcer")
+    assert heard.inner_text() == ""
+    ada.reply(HABIT, "And now.")
+    heard.get_by_text("Ada wrote: And now.").wait_for()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["wide", "narrow"])
 def test_axe_finds_nothing_to_complain_of(reader, scheme, size):

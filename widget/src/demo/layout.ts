@@ -25,10 +25,11 @@ export function paint (page: PageText, placed: Placed[], active: string | null, 
  */
 export function place (margin: HTMLElement, page: PageText, placed: Placed[], active: string | null): void {
   const origin = margin.querySelector('.cards')?.getBoundingClientRect().top ?? 0
+  const found = new Map([...margin.querySelectorAll<HTMLElement>('.card')].map((card) => [card.dataset['id'], card]))
   const cards = placed.flatMap(({ id, span }) => {
-    const card = margin.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`)
+    const card = found.get(id)
     const wanted = span === null ? Infinity : page.range(span).getBoundingClientRect().top - origin
-    return card === null ? [] : [{ id, card, wanted, height: card.offsetHeight }]
+    return card === undefined ? [] : [{ id, card, wanted, height: card.offsetHeight }]
   })
   const focus = Math.max(0, cards.findIndex(({ id }) => id === 'draft' || id === active))
   const tops: number[] = []

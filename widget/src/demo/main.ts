@@ -215,7 +215,7 @@ second.addEventListener('click', () => setTimeout(another))
 another()
 
 provider.awareness.on('change', draw)
-provider.on('sync', (now) => { synced ||= now; draw() })
+provider.on('sync', (now) => { synced ||= now; draw(); announce() })
 setInterval(draw, 60_000)
 draw()
 // For the curious: the console can read and write the page too.

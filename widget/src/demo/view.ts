@@ -72,13 +72,13 @@ export function badge ({ id, name }: Reader): TemplateResult {
 function threadCard (thread: PlacedThread, margin: Margin, actions: Actions): TemplateResult {
   const active = margin.active === thread.id
   const mine = thread.annotation.creator === margin.me.id
-  const quote = quoteOf(thread.annotation.target.selector)?.exact ?? ''
+  const quote = quoteOf(thread.annotation.target.selector)?.exact
   return html`
     <li class="card" data-id=${thread.id} data-tone=${toneOf(thread.annotation.creator)}
-        ?data-active=${active} ?data-resolved=${thread.resolved} ?data-orphan=${thread.span === null}
+        ?data-active=${active} ?data-resolved=${thread.resolved}
         @click=${() => { if (!active) actions.activate(thread.id) }}>
-      <button class="quote" type="button" aria-expanded=${active} title="Show the passage">${quote}</button>
-      ${thread.span === null ? html`<p class="orphan">These words are no longer in the article.</p>` : nothing}
+      <button class="quote" type="button" aria-expanded=${active} title="Show the passage">${quote ?? 'About the whole article'}</button>
+      ${thread.span === null && quote !== undefined ? html`<p class="orphan">These words are no longer in the article.</p>` : nothing}
       <ol class="comments">
         ${repeat(thread.comments, (comment) => comment.id, (comment) => commentView(thread, comment, margin, actions))}
       </ol>
@@ -114,7 +114,7 @@ function commentView (
       ${mine && margin.active === thread.id && margin.editing !== name
         ? html`<div class="tools">
             <button type="button" @click=${() => actions.startEdit(name)}>Edit</button>
-            ${thread.comments.length > 1 ? removal(name, 'Delete', margin, actions, () => actions.remove(thread.id, comment.id)) : nothing}
+            ${thread.comments.length > 1 || thread.annotation.creator !== margin.me.id ? removal(name, 'Delete', margin, actions, () => actions.remove(thread.id, comment.id)) : nothing}
           </div>`
         : nothing}
     </li>`
