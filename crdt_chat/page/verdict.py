@@ -35,6 +35,14 @@ class Change:
     after: Json
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many annotations and comments of a page are live."""
+
+    annotations: int
+    comments: int
+
+
 @dataclass(slots=True)
 class GateRows:
     """Rows of the gate's own state that a verdict adds; they are kept beside the document.

@@ -1,0 +1,103 @@
+"""What the gate remembers beside the index: owners, creators, standing deletions, closed threads, counts.
+
+Owners, creators and hidden names are kept beside the document (GateRows); the rest follows from the
+document and is counted up and down with every change.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from crdt_chat.page.layout import entity_of, user_of
+from crdt_chat.page.verdict import Change, Counts, GateRows, Json
+
+SERVER: Final = ""
+"""Owner of the client ids under which the server itself writes: no person has an empty user id."""
+
+
+class Past(NamedTuple):
+    """What never changes of an annotation or comment, also after its deletion."""
+
+    creator: str
+    created: int
+
+
+class Ledger:
+    """The facts that the rules look up, each in constant time."""
+
+    __slots__ = (
+        "annotations",
+        "closed",
+        "comments",
+        "entities",
+        "held",
+        "owners",
+        "reacting",
+        "standing",
+    )
+
+    def __init__(self) -> None:
+        self.owners: dict[int, str] = {}
+        self.entities: dict[str, Past] = {}
+        self.held: set[str] = set()
+        self.standing: dict[str, set[str]] = {}
+        self.closed: set[str] = set()
+        self.reacting: dict[str, int] = {}
+        self.annotations = 0
+        self.comments = 0
+
+    def add(self, rows: GateRows) -> None:
+        """Take rows: those of the store when a page is loaded, or those of a verdict."""
+        self.owners.update(rows.owners)
+        users: dict[str, str] = {}
+        for name, creator, created in rows.entities:
+            self.entities[name] = Past(users.setdefault(creator, creator), created)
+        self.held.update(rows.held)
+        self.held.difference_update(rows.released)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Count what has changed in the document."""
+        for change in changes:
+            root, name, after = change.root, change.name, change.after
+            step = (after is not None) - (change.before is not None)
+            if root == "comments":
+                self.comments += step
+            elif root == "annotations":
+                self.annotations += step
+            elif root == "reactions" and step:
+                self._react(reacting(name), step)
+            elif root == "deleted" and step:
+                self._stand(entity_of(root, name), user_of(name), step)
+            elif root == "closed":
+                self._close(name, after)
+
+    def _react(self, key: str, step: int) -> None:
+        count = self.reacting.get(key, 0) + step
+        if count:
+            self.reacting[key] = count
+        else:
+            del self.reacting[key]
+
+    def _stand(self, entity: str, user: str, step: int) -> None:
+        if step > 0:
+            self.standing.setdefault(entity, set()).add(user)
+            return
+        users = self.standing[entity]
+        users.discard(user)
+        if not users:
+            del self.standing[entity]
+
+    def _close(self, name: str, value: Json) -> None:
+        if value is not None and value["closed"]:
+            self.closed.add(name)
+        else:
+            self.closed.discard(name)
+
+    def counts(self) -> Counts:
+        """How many annotations and comments are live."""
+        return Counts(self.annotations, self.comments)
+
+
+def reacting(name: str) -> str:
+    """What the limit of reactions counts by: comment and user, of a name in `reactions`."""
+    annotation, comment, _emoji, user = name.split("/")
+    return f"{annotation}/{comment}/{user}"

@@ -1,0 +1,242 @@
+"""The bottom of every Yjs update: lib0's integers, texts and `Any` values, read strictly, written canonically.
+
+A reader takes `(data, at)` and returns `(value, next position)`: no cursor object, since this runs
+for every byte that anybody sends. Reading beyond the end raises IndexError, which update.decode turns
+into Malformed; everything else that no honest encoder writes is Malformed here.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from crdt_chat.errors import Malformed
+from crdt_chat.page.verdict import Json
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer that every Yjs implementation keeps exactly."""
+
+MAX_DEPTH: Final = 16
+"""Lists and objects inside one another in a value; 53 KB of nesting overflow the stack of yrs."""
+
+_FLOAT32: Final = struct.Struct(">f")
+_FLOAT64: Final = struct.Struct(">d")
+_INT64: Final = struct.Struct(">q")
+_BITS31: Final = 2**31 - 1
+
+
+class Undefined:
+    """JavaScript's `undefined`: JSON has no such value; as a property it is left out."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED: Final = Undefined()
+
+
+def read_uint(data: bytes, at: int) -> tuple[int, int]:
+    """A variable length integer in its shortest form, at most 2^53 - 1."""
+    byte = data[at]
+    at += 1
+    if byte < 128:
+        return byte, at
+    value = byte & 127
+    shift = 7
+    while True:
+        byte = data[at]
+        at += 1
+        if byte < 128:
+            break
+        value |= (byte & 127) << shift
+        shift += 7
+        if shift > 49:
+            raise Malformed("an integer is too long")
+    value |= byte << shift
+    if byte == 0 or value > MAX_INTEGER:
+        raise Malformed("an integer is too large or padded")
+    return value, at
+
+
+def read_string(data: bytes, at: int) -> tuple[str, int]:
+    """A text of UTF-8 bytes behind their number; no surrogates, no overlong forms."""
+    size = data[at]
+    at += 1
+    if size > 127:
+        size, at = read_uint(data, at - 1)
+    end = at + size
+    if end > len(data):
+        raise Malformed("a text is cut short")
+    try:
+        return data[at:end].decode(), end
+    except UnicodeDecodeError as error:
+        raise Malformed("a text is not UTF-8") from error
+
+
+def _read_int(data: bytes, at: int, _depth: int) -> tuple[int, int]:
+    """A signed integer: sign in bit 6 of the first byte."""
+    first = data[at]
+    at += 1
+    value = first & 63
+    shift = 6
+    more = first > 127
+    while more:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        more = byte > 127
+        if shift > 62:
+            raise Malformed("an integer is too long")
+    return (-value if first & 64 else value), at
+
+
+def _number(value: float) -> float:
+    """Integral floats are integers: the same number arrives as either, depending on the library."""
+    return int(value) if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER else value
+
+
+def _read_float32(data: bytes, at: int, _depth: int) -> tuple[float, int]:
+    return _number(_FLOAT32.unpack_from(_enough(data, at, 4), at)[0]), at + 4
+
+
+def _read_float64(data: bytes, at: int, _depth: int) -> tuple[float, int]:
+    return _number(_FLOAT64.unpack_from(_enough(data, at, 8), at)[0]), at + 8
+
+
+def _read_bigint(data: bytes, at: int, _depth: int) -> tuple[int, int]:
+    return _INT64.unpack_from(_enough(data, at, 8), at)[0], at + 8
+
+
+def _read_text(data: bytes, at: int, _depth: int) -> tuple[str, int]:
+    return read_string(data, at)
+
+
+def _read_bytes(data: bytes, at: int, _depth: int) -> tuple[bytes, int]:
+    size, at = read_uint(data, at)
+    return _enough(data, at, size)[at : at + size], at + size
+
+
+def _read_list(data: bytes, at: int, depth: int) -> tuple[list[Json], int]:
+    if depth >= MAX_DEPTH:
+        raise Malformed("a value is nested too deeply")
+    count, at = read_uint(data, at)
+    _enough(data, at, count)
+    depth += 1
+    found: list[Json] = []
+    for _ in range(count):
+        value, at = _READERS[data[at]](data, at + 1, depth)
+        found.append(value)
+    return found, at
+
+
+def _read_object(data: bytes, at: int, depth: int) -> tuple[dict[str, Json], int]:
+    if depth >= MAX_DEPTH:
+        raise Malformed("a value is nested too deeply")
+    count, at = read_uint(data, at)
+    _enough(data, at, count)
+    depth += 1
+    found: dict[str, Json] = {}
+    for _ in range(count):
+        name, at = read_string(data, at)
+        value, at = _READERS[data[at]](data, at + 1, depth)
+        if value is not UNDEFINED:
+            found[name] = value
+    return found, at
+
+
+def _enough(data: bytes, at: int, size: int) -> bytes:
+    """`data`, if `size` more bytes are there: a count beyond them must not cost a loop."""
+    if at + size > len(data):
+        raise Malformed("a value is cut short")
+    return data
+
+
+def _unknown(_data: bytes, _at: int, _depth: int) -> tuple[Json, int]:
+    raise Malformed("a value of unknown type")
+
+
+Reader = Callable[[bytes, int, int], tuple[Json, int]]
+_READERS: Final[list[Reader]] = [_unknown] * 256
+_READERS[116:128] = [
+    _read_bytes,
+    _read_list,
+    _read_object,
+    _read_text,
+    lambda _data, at, _depth: (True, at),
+    lambda _data, at, _depth: (False, at),
+    _read_bigint,
+    _read_float64,
+    _read_float32,
+    _read_int,
+    lambda _data, at, _depth: (None, at),
+    lambda _data, at, _depth: (UNDEFINED, at),
+]
+
+
+def read_any(data: bytes, at: int) -> tuple[Json, int]:
+    """A lib0 `Any`: JSON, or UNDEFINED, or bytes, which no rule accepts."""
+    return _READERS[data[at]](data, at + 1, 0)
+
+
+def write_uint(out: bytearray, value: int) -> None:
+    """Append a non-negative integer in its shortest form."""
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+
+
+def write_string(out: bytearray, text: str) -> None:
+    """Append a text: its length in UTF-8 bytes, then these."""
+    raw = text.encode()
+    if len(raw) < 128:
+        out.append(len(raw))
+    else:
+        write_uint(out, len(raw))
+    out += raw
+
+
+def _write_int(out: bytearray, value: int) -> None:
+    """As JavaScript writes numbers: 31 bits as an integer, beyond that as a float of 64 bits."""
+    if not -_BITS31 <= value <= _BITS31:
+        out.append(123)
+        out += _FLOAT64.pack(value)
+        return
+    out.append(125)
+    sign = 64 if value < 0 else 0
+    value = abs(value)
+    out.append(value & 63 | sign | (128 if value > 63 else 0))
+    value >>= 6
+    while value:
+        out.append(value & 127 | (128 if value > 127 else 0))
+        value >>= 7
+
+
+def write_any(out: bytearray, value: Json) -> None:
+    """Append a JSON value, properties in their order. Raises TypeError for what JSON has not."""
+    kind = type(value)
+    if kind is str:
+        out.append(119)
+        write_string(out, value)
+    elif kind is dict:
+        out.append(118)
+        write_uint(out, len(value))
+        for name, each in value.items():
+            write_string(out, name)
+            write_any(out, each)
+    elif kind is int:
+        _write_int(out, value)
+    elif kind is list:
+        out.append(117)
+        write_uint(out, len(value))
+        for each in value:
+            write_any(out, each)
+    elif value is None or kind is bool:
+        out.append(126 if value is None else 120 if value else 121)
+    elif kind is float:
+        out.append(123)
+        out += _FLOAT64.pack(value)
+    else:
+        raise TypeError(f"no JSON value: {kind.__name__}")

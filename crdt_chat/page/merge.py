@@ -1,0 +1,64 @@
+"""Several canonical updates of one page as one: what a commit sends, what a lagging reader gets.
+
+pycrdt's merge_updates costs seconds for a long log and is bound to yrs; ours joins the lists of structs
+that our own codec reads, and leaves out content that a later update deleted.
+"""
+
+from collections.abc import Sequence
+
+from crdt_chat.page.draft import covers
+from crdt_chat.page.update import Gc, Item, Ranges, Struct, Update, decode, encode, joined
+
+
+def merge(updates: Sequence[bytes]) -> bytes:
+    """The canonical updates of consecutive verdicts as one canonical update.
+
+    b"" stands for nothing applied, here and in the result. Raises Malformed if one is no update,
+    ValueError if clocks are missing between them.
+    """
+    parts = [decode(update) for update in updates if update]
+    if len(parts) < 2:
+        return next((update for update in updates if update), b"")
+    deleted = _deletions(parts)
+    structs: dict[int, list[Struct]] = {}
+    for part in parts:
+        for client, run in part.structs.items():
+            _append(structs.setdefault(client, []), run, deleted)
+    return encode(structs, deleted)
+
+
+def _deletions(parts: Sequence[Update]) -> Ranges:
+    found: Ranges = {}
+    for part in parts:
+        for client, ranges in part.deleted.items():
+            found.setdefault(client, []).extend(ranges)
+    return {client: joined(ranges) for client, ranges in found.items()}
+
+
+def _append(out: list[Struct], run: Sequence[Struct], deleted: Ranges) -> None:
+    """Add a client's next structs, those that are deleted meanwhile without their content."""
+    if out and out[-1].clock + out[-1].length != run[0].clock:
+        raise ValueError("the updates do not follow each other")
+    for struct in run:
+        last = out[-1] if out else None
+        if isinstance(struct, Item) and struct.values is not None:
+            gone = covers(deleted.get(struct.client), struct.clock, struct.clock + struct.length)
+            struct = struct._replace(values=None) if gone else struct
+        if isinstance(last, Gc) and isinstance(struct, Gc):
+            out[-1] = last._replace(length=last.length + struct.length)
+        elif _continues(last, struct):
+            assert last is not None
+            out[-1] = last._replace(length=last.length + struct.length)
+        else:
+            out.append(struct)
+
+
+def _continues(last: Struct | None, struct: Struct) -> bool:
+    """Whether both are deleted units of one chain: one item holds them."""
+    return (
+        isinstance(last, Item)
+        and isinstance(struct, Item)
+        and last.values is None
+        and struct.values is None
+        and struct.origin == (struct.client, struct.clock - 1)
+    )

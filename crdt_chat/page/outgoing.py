@@ -1,0 +1,151 @@
+"""What goes to the document, the journal and the peers: the canonical update of a judged arrival (design 4).
+
+"Only the winning value is sent on; every other new ContentAny becomes ContentDeleted."
+"""
+
+from dataclasses import dataclass, field
+
+from crdt_chat.page.arrival import Arrival
+from crdt_chat.page.draft import Draft, covers
+from crdt_chat.page.index import BURNT, MENDED, Burnt, Index
+from crdt_chat.page.update import Gc, Id, Item, Struct, encode
+from crdt_chat.page.verdict import Repair
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """The structs and deletions to apply.
+
+    refused: (client, clock, length, repair) of every GC that stands for refused structs. altered: the
+    sender's own bytes did not say just this, so that she must get it, too.
+    """
+
+    structs: dict[int, list[Struct]] = field(default_factory=dict)
+    deleted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    refused: list[tuple[int, int, int, Repair]] = field(default_factory=list)
+    altered: bool = False
+
+    def encode(self) -> bytes:
+        """The canonical update; b"" for nothing at all."""
+        if not self.structs and not self.deleted:
+            return b""
+        return encode(self.structs, self.deleted)
+
+    def delete(self, client: int, first: int, length: int = 1) -> None:
+        """Add a range to the delete set."""
+        ranges = self.deleted.setdefault(client, [])
+        if ranges and ranges[-1][1] == first:
+            ranges[-1] = (ranges[-1][0], first + length)
+        else:
+            ranges.append((first, first + length))
+
+
+def assemble(arrival: Arrival, index: Index, server: int) -> Outgoing:
+    """The update that carries out the fate of every draft; puts are written under client id `server`.
+
+    The puts are added to `arrival`, since the index must learn of them like of all others.
+    """
+    outgoing = Outgoing(altered=arrival.dropped)
+    for client, placed in arrival.placed.items():
+        out: list[Struct] = []
+        for struct, draft, _number in placed:
+            _emit(outgoing, out, arrival, struct, draft)
+        outgoing.structs[client] = out
+    for draft in arrival.drafts.values():
+        _emit_deletion(outgoing, draft)
+    puts = [draft for draft in arrival.drafts.values() if _needs_writing(draft)]
+    clock = index.next(server)
+    for clock, draft in enumerate(puts, clock):
+        item = Item(server, clock, 1, draft.last_unit(), "", "", (draft.before,))
+        arrival.place(item, draft, draft.attach(item, 0))
+        outgoing.structs.setdefault(server, []).append(item)
+    return outgoing
+
+
+def _needs_writing(draft: Draft) -> bool:
+    """Whether a put has lost the old value; not so if the refused structs lose anyway."""
+    return draft.fate == "put" and (draft.leaf is not None or draft.removes)
+
+
+def _emit(
+    outgoing: Outgoing, out: list[Struct], arrival: Arrival, struct: Struct, draft: Draft | None
+) -> None:
+    if draft is None or not isinstance(struct, Item):
+        _emit_gc(out, struct)
+    elif draft.fate == "gc":
+        _emit_gc(out, struct)
+        _refuse(outgoing, struct, draft)
+        outgoing.delete(struct.client, struct.clock, struct.length)
+    elif (
+        struct is draft.leaf
+        and draft.effect == "write"
+        and draft.fate == "kept"
+        and not draft.swept
+    ):
+        out.append(struct)
+    else:
+        _emit_deleted(out, struct)
+        outgoing.delete(struct.client, struct.clock, struct.length)
+        if struct.values is not None:
+            ranges = arrival.deleted.get(struct.client)
+            if not covers(ranges, struct.clock, struct.clock + struct.length):
+                outgoing.altered = True
+
+
+def _emit_gc(out: list[Struct], struct: Struct) -> None:
+    last = out[-1] if out else None
+    if isinstance(last, Gc):
+        out[-1] = Gc(last.client, last.clock, last.length + struct.length)
+    else:
+        out.append(Gc(struct.client, struct.clock, struct.length))
+
+
+def _emit_deleted(out: list[Struct], item: Item) -> None:
+    """Write a deleted unit, as one with the deleted units that it hangs on."""
+    last = out[-1] if out else None
+    if (
+        isinstance(last, Item)
+        and last.values is None
+        and item.origin == (item.client, item.clock - 1)
+    ):
+        out[-1] = last._replace(length=last.length + item.length)
+    else:
+        out.append(item if item.values is None else item._replace(values=None))
+
+
+def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:
+    """Remember a GC: what builds on it is refused with the same repair."""
+    repair: Repair = "rollback" if draft.mended else "reset"
+    rows = outgoing.refused
+    if rows and rows[-1][3] == repair and rows[-1][0] == item.client:
+        client, first, length, _ = rows[-1]
+        if first + length == item.clock:
+            rows[-1] = (client, first, length + item.length, repair)
+            return
+    rows.append((item.client, item.clock, item.length, repair))
+
+
+def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
+    """Delete the live leaf where the sender did, or where a deletion sweeps it away."""
+    if not draft.live or (draft.fate == "gc" and not draft.swept):
+        return
+    if draft.removes or draft.swept:
+        assert draft.entry is not None
+        outgoing.delete(*draft.entry.leaf())
+        outgoing.altered = outgoing.altered or not draft.removes
+
+
+def learn(arrival: Arrival, index: Index) -> None:
+    """Let the index know what was applied."""
+    for draft in arrival.drafts.values():
+        if draft.fate != "gc":
+            entry = draft.commit()
+            if draft.entry is None:
+                index.entries[draft.root][draft.name] = draft.entry = entry
+    for client, placed in arrival.placed.items():
+        for struct, draft, number in placed:
+            if draft is None or draft.fate == "gc" or draft.entry is None:
+                mended = draft is not None and draft.mended
+                index.append(client, MENDED if mended else BURNT, number, struct.length)
+            else:
+                index.append(client, draft.entry, number, struct.length)

@@ -1,0 +1,44 @@
+"""What becomes of a refused key (design 4): tomb, put or GC, so that its sender is mended by rollback where possible.
+
+*tomb*: its structs stay as deleted units. *put*: the same, and the server writes the old value after
+them. *GC*: their clocks are burnt, and what builds on them is refused, too.
+"""
+
+from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
+from crdt_chat.page.hearing import Hearing
+from crdt_chat.page.rules import may_empty, may_write
+
+
+def repair(hearing: Hearing, draft: Draft) -> None:
+    """Choose the fate of a refused draft, and whether that mends its sender.
+
+    "tomb, if its writer may empty it and nothing lives there; put, if something lives there and she may
+    write it (or may empty it and only removed); otherwise GC. Fresh annotation and comment ids, invalid
+    names and unknown entities are always GC."
+    """
+    assert draft.refusal is not None
+    root, name = draft.root, draft.name
+    if root == UNKNOWN_ROOT:
+        _burn(draft, mended=draft.burnt is not None and draft.burnt.mended)
+    elif draft.refusal.rule in ("root", "key", "unknown"):
+        _burn(draft, mended=True)
+    elif draft.entry is None and root in ("annotations", "comments"):
+        _burn(draft, mended=True)
+    elif draft.swept:
+        draft.fate = "tomb"
+    elif not draft.live:
+        if may_empty(hearing, root, name):
+            draft.fate = "tomb"
+        else:
+            _burn(draft, mended=False)
+    elif may_write(hearing, root, name) or (
+        draft.effect == "remove" and may_empty(hearing, root, name)
+    ):
+        draft.fate = "put"
+    else:
+        _burn(draft, mended=False)
+
+
+def _burn(draft: Draft, *, mended: bool) -> None:
+    draft.fate = "gc"
+    draft.mended = mended

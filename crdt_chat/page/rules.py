@@ -1,0 +1,269 @@
+"""Who may do what to which entry: the table of design 3 and the rules of design 4, one function each.
+
+"Rules, the first that applies names the refusal": origin, role, root, key, shape, size, identity, fixed,
+owner, bare, deleted, closed, limit, unknown. Of an existing annotation or comment, `owner` comes before
+`fixed`; what hangs below an entity that nobody has seen is `unknown` whatever else holds.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from crdt_chat.identity import Role
+from crdt_chat.page import values
+from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
+from crdt_chat.page.hearing import Hearing
+from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
+from crdt_chat.page.values import Fault
+
+Rule = Callable[[Hearing, Draft], Fault | None]
+
+ORIGIN: Final = Fault("origin", "It builds on something that was refused.")
+VIEWER: Final = Fault("role", "You may read this page, not write on it.")
+ANNOTATES: Final = Fault("role", "You may reply here, but not start a discussion.")
+MODERATES: Final = Fault("role", "Only a moderator may do that.")
+NO_ROOT: Final = Fault("root", "This page has no such part.")
+NO_NAME: Final = Fault("key", "That is no valid name for an entry.")
+DOUBLED: Final = Fault("shape", "An entry has one value, not several.")
+NOT_YOU: Final = Fault("identity", "It is written in somebody else's name.")
+FIXED: Final = Fault("fixed", "Who wrote it and when cannot be changed.")
+OWNER: Final = Fault("owner", "It belongs to somebody else.")
+BARE: Final = Fault("bare", "It was removed without saying who deleted it and when.")
+DELETED: Final = Fault("deleted", "It has been deleted or hidden.")
+CLOSED: Final = Fault("closed", "The discussion is closed.")
+UNKNOWN: Final = Fault("unknown", "It belongs to a discussion that is not on this page.")
+FULL: Final = Fault("limit", "The page is full.")
+
+
+def judge(hearing: Hearing, draft: Draft) -> Fault | None:
+    """The first rule that this draft breaks, or None. Raises Gap if something may still come."""
+    if draft.root == UNKNOWN_ROOT:
+        return ORIGIN
+    if hearing.role < Role.COMMENTER:
+        return VIEWER
+    if not is_root(draft.root):
+        return NO_ROOT
+    if draft.entry is None and not is_name(draft.root, draft.name):
+        return NO_NAME
+    if draft.doubled:
+        return DOUBLED
+    if draft.effect == "write":
+        return _judge_write(hearing, draft)
+    if draft.effect == "remove":
+        return _REMOVE[draft.root](hearing, draft)
+    if draft.effect == "plant":
+        return _judge_plant(hearing, draft)
+    return None
+
+
+def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
+    if draft.root in ("closed", "page") and not hearing.moderates:
+        return MODERATES
+    if (
+        draft.root == "annotations"
+        and hearing.role < Role.EDITOR
+        and draft.name not in hearing.ledger.entities
+    ):
+        return ANNOTATES
+    fault = values.check(draft.root, draft.after, hearing.limits)
+    if fault is None:
+        fault = _WRITE[draft.root](hearing, draft)
+    return FULL if fault is None and hearing.full else fault
+
+
+def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
+    """A tombstone where nothing lives: it would outdo what the entry's own people write elsewhere."""
+    if may_empty(hearing, draft.root, draft.name):
+        return None
+    if draft.root in ("closed", "page"):
+        return MODERATES
+    entity = entity_of(draft.root, draft.name)
+    known = hearing.creator(entity) is not None or hearing.seen(entity)
+    return OWNER if known else UNKNOWN
+
+
+def _write_annotation(hearing: Hearing, draft: Draft) -> Fault | None:
+    fault = _judge_entity(hearing, draft, moderators=True)
+    if fault is not None or draft.live or draft.swept:
+        return fault
+    if hearing.removed(draft.name):
+        return DELETED
+    if hearing.is_closed(PAGE):
+        return CLOSED
+    return FULL if hearing.annotations >= hearing.limits.annotations else None
+
+
+def _write_comment(hearing: Hearing, draft: Draft) -> Fault | None:
+    fault = _judge_entity(hearing, draft, moderators=False)
+    if fault is not None:
+        return fault
+    if not hearing.seen(annotation_of(draft.name)):
+        return UNKNOWN
+    if draft.live or draft.swept:
+        return None
+    known = draft.name in hearing.ledger.entities
+    if hearing.removed(draft.name) if known else hearing.stands(draft.name):
+        return DELETED
+    if hearing.is_closed(draft.name):
+        return CLOSED
+    return FULL if hearing.comments >= hearing.limits.comments else None
+
+
+def _judge_entity(hearing: Hearing, draft: Draft, *, moderators: bool) -> Fault | None:
+    """Creator and `created` of an annotation or comment: the sender's, and for ever the same."""
+    value = draft.after
+    past = hearing.past_of(draft.name)
+    if past is None:
+        return NOT_YOU if value["creator"] != hearing.user and not hearing.past else None
+    mine = past.creator == hearing.user or (moderators and hearing.moderates) or hearing.past
+    if not mine:
+        return OWNER
+    return None if (value["creator"], value["created"]) == past else FIXED
+
+
+def _write_resolved(hearing: Hearing, draft: Draft) -> Fault | None:
+    if draft.after["by"] != hearing.user and not hearing.past:
+        return NOT_YOU
+    if not hearing.seen(draft.name):
+        return UNKNOWN
+    if not _may_resolve(hearing, draft.name):
+        return OWNER
+    return _judge_below(hearing, draft, "annotations", draft.name)
+
+
+def _write_reaction(hearing: Hearing, draft: Draft) -> Fault | None:
+    if user_of(draft.name) != hearing.encoded and not hearing.past:
+        return NOT_YOU
+    comment = entity_of("reactions", draft.name)
+    if not hearing.seen(comment):
+        return UNKNOWN
+    fault = _judge_below(hearing, draft, "comments", comment)
+    if fault is not None or draft.live or draft.swept:
+        return fault
+    most = hearing.limits.reactions_per_user
+    return FULL if hearing.reactions(draft.name) >= most else None
+
+
+def _judge_below(hearing: Hearing, draft: Draft, root: str, entity: str) -> Fault | None:
+    """A fact about an annotation or comment: what is removed stays so, what is closed gets nothing new."""
+    if draft.live or draft.swept:
+        return None
+    if not hearing.lives(root, entity) and hearing.removed(entity):
+        return DELETED
+    return CLOSED if hearing.is_closed(entity) else None
+
+
+def _write_deleted(hearing: Hearing, draft: Draft) -> Fault | None:
+    mine = user_of(draft.name) == hearing.encoded and draft.after["by"] == hearing.user
+    if not mine and not hearing.past:
+        return NOT_YOU
+    entity = entity_of("deleted", draft.name)
+    if hearing.creator(entity) is None and not hearing.seen(entity):
+        return UNKNOWN
+    return None if hearing.may_delete(entity) else OWNER
+
+
+def _write_closed(hearing: Hearing, draft: Draft) -> Fault | None:
+    if draft.after["by"] != hearing.user and not hearing.past:
+        return NOT_YOU
+    return None if draft.name == PAGE or hearing.seen(draft.name) else UNKNOWN
+
+
+def _write_page(_hearing: Hearing, _draft: Draft) -> Fault | None:
+    return None
+
+
+def _remove_entity(hearing: Hearing, draft: Draft) -> Fault | None:
+    if draft.name in hearing.hides or annotation_of(draft.name) in hearing.hides:
+        return None
+    if not may_empty(hearing, draft.root, draft.name):
+        return OWNER
+    return None if _has_deletion(hearing, draft.name) else BARE
+
+
+def _remove_resolved(hearing: Hearing, draft: Draft) -> Fault | None:
+    return None if may_empty(hearing, "resolved", draft.name) else OWNER
+
+
+def _remove_reaction(hearing: Hearing, draft: Draft) -> Fault | None:
+    if user_of(draft.name) == hearing.encoded:
+        return None
+    if not may_empty(hearing, "reactions", draft.name):
+        return OWNER
+    comment = entity_of("reactions", draft.name)
+    hidden = comment in hearing.hides or annotation_of(comment) in hearing.hides
+    return None if hidden or _has_deletion(hearing, comment) else BARE
+
+
+def _has_deletion(hearing: Hearing, entity: str) -> bool:
+    """Whether a deletion covers this annotation or comment that the sender herself may make."""
+    return any(
+        hearing.has_entry(each) and hearing.may_delete(each)
+        for each in {entity, annotation_of(entity)}
+    )
+
+
+def _remove_deleted(hearing: Hearing, draft: Draft) -> Fault | None:
+    return None if may_empty(hearing, "deleted", draft.name) else OWNER
+
+
+def _remove_by_moderator(hearing: Hearing, _draft: Draft) -> Fault | None:
+    return None if hearing.moderates else MODERATES
+
+
+def _may_resolve(hearing: Hearing, annotation: str) -> bool:
+    return hearing.limits.any_writer_resolves or hearing.past or hearing.may_delete(annotation)
+
+
+def may_empty(hearing: Hearing, root: str, name: str) -> bool:
+    """Whether the sender is one of those who may remove what is there, given a deletion where one is due."""
+    if hearing.role < Role.COMMENTER:
+        return False
+    if hearing.moderates:
+        return True
+    if root in ("closed", "page"):
+        return False
+    entity = entity_of(root, name)
+    if root == "deleted":
+        return user_of(name) == hearing.encoded and hearing.may_delete(entity)
+    if root == "reactions" and user_of(name) == hearing.encoded:
+        return True
+    if root == "resolved" and _may_resolve(hearing, name):
+        return True
+    return hearing.may_delete(entity) or hearing.may_delete(annotation_of(entity))
+
+
+def may_write(hearing: Hearing, root: str, name: str) -> bool:
+    """Whether the sender is one of those who may write a new value over what is there."""
+    if hearing.role < Role.COMMENTER:
+        return False
+    if root == "annotations":
+        return hearing.may_delete(name)
+    if root == "comments":
+        return hearing.creator(name) == hearing.user
+    if root == "resolved":
+        return _may_resolve(hearing, name)
+    if root == "reactions":
+        return user_of(name) == hearing.encoded
+    if root == "deleted":
+        return user_of(name) == hearing.encoded and hearing.may_delete(entity_of(root, name))
+    return hearing.moderates
+
+
+_WRITE: Final[Mapping[str, Rule]] = {
+    "annotations": _write_annotation,
+    "comments": _write_comment,
+    "resolved": _write_resolved,
+    "reactions": _write_reaction,
+    "deleted": _write_deleted,
+    "closed": _write_closed,
+    "page": _write_page,
+}
+_REMOVE: Final[Mapping[str, Rule]] = {
+    "annotations": _remove_entity,
+    "comments": _remove_entity,
+    "resolved": _remove_resolved,
+    "reactions": _remove_reaction,
+    "deleted": _remove_deleted,
+    "closed": _remove_by_moderator,
+    "page": _remove_by_moderator,
+}

@@ -1,0 +1,234 @@
+"""A Yjs update (v1) as plain values: strict decoding, canonical encoding (design 4, "Decode").
+
+An update is, per client id, a run of structs from one clock on, and a delete set. A struct is an Item
+(one or more values of a map entry, or the mark that they were deleted), a Gc (clocks whose content is
+forgotten) or a Skip (clocks that the sender itself lacks). Everything else is nothing that a client
+sends which uses maps only: Malformed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from crdt_chat.errors import Malformed
+from crdt_chat.page.lib0 import (
+    read_any,
+    read_string,
+    read_uint,
+    write_any,
+    write_string,
+    write_uint,
+)
+from crdt_chat.page.verdict import Json
+
+MAX_CLOCK: Final = 2**31 - 1
+"""The end of any run of clocks: yrs counts in 32 bits."""
+
+Id: TypeAlias = tuple[int, int]
+"""(client id, clock): one unit of one struct."""
+
+
+class Item(NamedTuple):
+    """`length` consecutive units of a map entry, each but the first hanging on the one before.
+
+    Either `origin`, the unit it was written over, decides whose entry this is, or there is none and
+    `root` and `name` say it. `values` has one value per unit, or is None: they are deleted.
+    """
+
+    client: int
+    clock: int
+    length: int
+    origin: Id | None
+    root: str
+    name: str
+    values: Sequence[Json] | None
+
+
+class Gc(NamedTuple):
+    """Clocks without content."""
+
+    client: int
+    clock: int
+    length: int
+
+
+class Skip(NamedTuple):
+    """Clocks that the sender lacks."""
+
+    client: int
+    clock: int
+    length: int
+
+
+Struct: TypeAlias = Item | Gc | Skip
+Ranges: TypeAlias = dict[int, list[tuple[int, int]]]
+"""Per client the (first, end) of ranges of clocks, ascending and disjoint."""
+
+
+class Update(NamedTuple):
+    """`structs` per client in the order of their clocks, without holes; `deleted` the delete set."""
+
+    structs: dict[int, list[Struct]]
+    deleted: Ranges
+
+
+_GC, _DELETED, _ANY, _SKIP = 0, 1, 8, 10
+_ORIGIN, _RIGHT_ORIGIN, _PARENT_SUB = 0x80, 0x40, 0x20
+
+
+def decode(data: bytes) -> Update:
+    """The update that these bytes are.
+
+    Raises Malformed for anything that no Yjs client using root maps with JSON values sends: unknown
+    content, lists, nested types, right origins, bytes left over or missing, empty sections and lengths
+    of zero, a client twice, clocks beyond 2^31, an origin that lies later.
+    """
+    try:
+        structs, at = _read_structs(data)
+        deleted, at = _read_deleted(data, at)
+    except IndexError as error:
+        raise Malformed("the update is cut short") from error
+    if at != len(data):
+        raise Malformed("bytes are left over")
+    return Update(structs, deleted)
+
+
+def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
+    sections, at = read_uint(data, 0)
+    found: dict[int, list[Struct]] = {}
+    for _ in range(sections):
+        count, at = read_uint(data, at)
+        client, at = read_uint(data, at)
+        clock, at = read_uint(data, at)
+        if not count or client in found:
+            raise Malformed("a section is empty or comes twice")
+        run: list[Struct] = []
+        for _ in range(count):
+            struct, at = _read_struct(data, at, client, clock)
+            run.append(struct)
+            clock += struct.length
+            if clock > MAX_CLOCK or not struct.length:
+                raise Malformed("a clock is too high or a struct is empty")
+        found[client] = run
+    return found, at
+
+
+def _read_struct(data: bytes, at: int, client: int, clock: int) -> tuple[Struct, int]:
+    info = data[at]
+    at += 1
+    content = info & 31
+    if content == _ANY or content == _DELETED:
+        return _read_item(data, at, info, client, clock)
+    if info != _GC and info != _SKIP:
+        raise Malformed("a struct of unknown or forbidden content")
+    length, at = read_uint(data, at)
+    return (Gc if info == _GC else Skip)(client, clock, length), at
+
+
+def _read_item(data: bytes, at: int, info: int, client: int, clock: int) -> tuple[Item, int]:
+    origin = None
+    root = name = ""
+    if info & _RIGHT_ORIGIN:
+        raise Malformed("a right origin: no entry of a map")
+    if info & _ORIGIN:
+        # Whether or not the parentSub bit is set: the entry is the origin's, and nothing else follows.
+        source, at = read_uint(data, at)
+        before, at = read_uint(data, at)
+        if before >= (clock if source == client else MAX_CLOCK):
+            raise Malformed("an origin lies later")
+        origin = (source, before)
+    else:
+        if data[at] != 1 or not info & _PARENT_SUB:
+            raise Malformed("an entry of no root map")
+        root, at = read_string(data, at + 1)
+        name, at = read_string(data, at)
+    if info & 31 == _DELETED:
+        length, at = read_uint(data, at)
+        return Item(client, clock, length, origin, root, name, None), at
+    length, at = read_uint(data, at)
+    if length == 1:
+        value, at = read_any(data, at)
+        return Item(client, clock, 1, origin, root, name, (value,)), at
+    values = []
+    for _ in range(length):
+        value, at = read_any(data, at)
+        values.append(value)
+    return Item(client, clock, length, origin, root, name, values), at
+
+
+def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
+    sections, at = read_uint(data, at)
+    found: Ranges = {}
+    for _ in range(sections):
+        client, at = read_uint(data, at)
+        count, at = read_uint(data, at)
+        if not count or client in found:
+            raise Malformed("a section of the delete set is empty or comes twice")
+        ranges = []
+        for _ in range(count):
+            first, at = read_uint(data, at)
+            length, at = read_uint(data, at)
+            if not length or first + length > MAX_CLOCK:
+                raise Malformed("a range of the delete set is empty or too high")
+            ranges.append((first, first + length))
+        found[client] = ranges if count == 1 else joined(ranges)
+    return found, at
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same clocks as ascending, disjoint ranges."""
+    found: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if found and first <= found[-1][1]:
+            if end > found[-1][1]:
+                found[-1] = (found[-1][0], end)
+        else:
+            found.append((first, end))
+    return found
+
+
+def encode(
+    structs: Mapping[int, Sequence[Struct]], deleted: Mapping[int, Iterable[tuple[int, int]]]
+) -> bytes:
+    """The canonical bytes: higher client ids first, as yjs writes them, ranges joined.
+
+    `structs` per client in the order of their clocks, without holes; `deleted` in any order.
+    """
+    out = bytearray()
+    write_uint(out, len(structs))
+    for client in sorted(structs, reverse=True) if len(structs) > 1 else structs:
+        run = structs[client]
+        write_uint(out, len(run))
+        write_uint(out, client)
+        write_uint(out, run[0].clock)
+        for struct in run:
+            if type(struct) is Item:
+                _write_item(out, struct)
+            else:
+                out.append(_GC if type(struct) is Gc else _SKIP)
+                write_uint(out, struct.length)
+    write_uint(out, len(deleted))
+    for client in sorted(deleted, reverse=True):
+        ranges = joined(deleted[client])
+        write_uint(out, client)
+        write_uint(out, len(ranges))
+        for first, end in ranges:
+            write_uint(out, first)
+            write_uint(out, end - first)
+    return bytes(out)
+
+
+def _write_item(out: bytearray, item: Item) -> None:
+    content = _DELETED if item.values is None else _ANY
+    if item.origin is not None:
+        out.append(_ORIGIN | _PARENT_SUB | content)
+        write_uint(out, item.origin[0])
+        write_uint(out, item.origin[1])
+    else:
+        out.append(_PARENT_SUB | content)
+        out.append(1)
+        write_string(out, item.root)
+        write_string(out, item.name)
+    write_uint(out, item.length)
+    if item.values is not None:
+        for value in item.values:
+            write_any(out, value)
