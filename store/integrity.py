@@ -96,7 +96,7 @@ def _model(db: sqlite3.Connection, page: PageRow) -> Iterator[tuple[str, str, st
 def differences(
     known: dict[tuple[str, str], str], stored: StoredPage, project: Project
 ) -> Iterator[str]:
-    """How the read model (`known`, which this empties) differs from what the log says; JSON is compared by value."""
+    """How the read model differs from what the log says; JSON is compared by value, `known` is emptied."""
     for key in project(stored):
         if key.value is None:
             continue

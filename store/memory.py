@@ -130,6 +130,12 @@ class MemoryStore:
             roots.count("comments"),
         )
 
+    async def pages_with(self, tenant: str, root: str, name: str) -> list[str]:
+        """The tenant's pages on which this key is there now."""
+        self._open()
+        key = (readmodel.TABLES[root] and root, name)
+        return sorted(n for (t, n), page in self._pages.items() if t == tenant and key in page.keys)
+
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
     ) -> list[Hit]:

@@ -42,6 +42,7 @@ class MemoryPage:
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def append(self, entry: LogEntry) -> None:
+        """Journal one update."""
         self.seq += 1
         self.updated = max(self.updated, entry.at)
         self.origins.add(entry.origin)
@@ -50,6 +51,7 @@ class MemoryPage:
         )
 
     def stamp(self, entries: Sequence[EventEntry], now: int) -> tuple[int, ...]:
+        """Append events; their timestamps (ms), `now` or later."""
         stamps = []
         for event in entries:
             self.last_event = max(now, self.last_event + EVENT_STEP)
@@ -59,6 +61,7 @@ class MemoryPage:
         return tuple(stamps)
 
     def gate(self, part: PageCommit | Rewrite) -> None:
+        """Keep the gate's rows of this part."""
         self.owners.update(part.owners)
         self.entities.update({name: (creator, at) for name, creator, at in part.entities})
         for client, clock, length, repair in part.refused:
@@ -69,6 +72,7 @@ class MemoryPage:
         self.held.update(part.held)
 
     def project(self, projected: Iterable[Projected]) -> None:
+        """Bring these keys of the read model up to date."""
         for key in projected:
             if key.value is None:
                 self.keys.pop((key.root, key.name), None)
@@ -105,20 +109,22 @@ def checked(part: PageCommit | Rewrite) -> None:
 
 
 def said(name: str, page: MemoryPage) -> Iterable[Hit]:
+    """Every text of the page that can be searched; not what belongs to deleted threads."""
     for (root, key), value in page.keys.items():
-        said = json.loads(value) if root in ("comments", "annotations") else {}
-        creator, created = said.get("creator", ""), said.get("created", 0)
+        value_of = json.loads(value) if root in ("comments", "annotations") else {}
+        creator, created = value_of.get("creator", ""), value_of.get("created", 0)
         annotation, _, comment = key.partition("/")
         gone = any(r == "deleted" and k.split("/")[:-1] == [annotation] for r, k in page.keys)
         if root == "comments" and not gone:
-            yield Hit(name, annotation, comment, creator, created, said.get("body", ""))
+            yield Hit(name, annotation, comment, creator, created, value_of.get("body", ""))
         elif root == "annotations" and not gone:
             quote = readmodel.quote(value)
-            text = f"{quote} {said['title']}" if "title" in said else quote
+            text = f"{quote} {value_of['title']}" if "title" in value_of else quote
             yield Hit(name, annotation, None, creator, created, text)
 
 
 def history(rows: list[LogRow], rewrite: Rewrite) -> list[LogRow]:
+    """What a rewrite leaves of the older rows."""
     if rewrite.history == "delete":
         return []
     if rewrite.history == "keep":
@@ -132,6 +138,7 @@ def history(rows: list[LogRow], rewrite: Rewrite) -> list[LogRow]:
 
 
 def forget_events(page: MemoryPage, before: int) -> int:
+    """Remove events older than `before` (ms); returns how many."""
     old = [row for row in page.events if row.timestamp < before]
     if old:
         page.event_floor = old[-1].timestamp
@@ -140,6 +147,7 @@ def forget_events(page: MemoryPage, before: int) -> int:
 
 
 def forget_rows(page: MemoryPage, before: int) -> int:
+    """Remove the oldest rows below the snapshot that are older than `before` (ms)."""
     count = 0
     for row in page.rows:
         if row.seq > page.snapshot_seq or row.at >= before:

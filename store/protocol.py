@@ -62,6 +62,14 @@ class Reader(Protocol):
         """The tenant's pages by name, those after `after`, at most `limit`."""
         ...
 
+    async def pages_with(self, tenant: str, root: str, name: str) -> list[str]:
+        """The tenant's pages, by name, on which this key is there now.
+
+        root is one that has a table of its own: `annotations`, `comments`, `reactions`, `resolved`
+        or `deleted`. Raises KeyError for another.
+        """
+        ...
+
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
     ) -> list[Hit]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from store import events, integrity, journal, listing, pages, schema
+from store import events, integrity, journal, listing, pages, readmodel, schema
 from store.errors import NotAStore, Quarantined, SchemaMismatch
 from store.pages import PageRow
 from store.protocol import Project
@@ -78,6 +78,11 @@ class SqliteReader:
     async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[PageInfo]:
         """The tenant's pages by name."""
         return await self._readers.read(lambda db: listing.pages(db, tenant, after, limit))
+
+    async def pages_with(self, tenant: str, root: str, name: str) -> list[str]:
+        """The tenant's pages on which this key is there now."""
+        work = partial(readmodel.pages_with, tenant=tenant, root=root, name=name)
+        return await self._readers.read(work)
 
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
