@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 from crdt_chat.identity import PageKey
+from crdt_chat.page.layout import is_user
 
 CAPABILITIES = "crdt-chat.1"
 """Asks the server for its control frames (design 5); stock servers ignore it."""
@@ -33,8 +34,10 @@ class Address:
         tenant, slash, name_of_page = page.partition("/")
         if not (tenant and slash and name_of_page):
             raise ValueError(f"not a page: {page!r} (say tenant/page)")
-        if not user:
-            raise ValueError("a user is needed: whose notes are these?")
+        if not is_user(user):
+            raise ValueError(
+                f"not a user id: {user!r} (1 to 255 characters: whose notes are these?)"
+            )
         base = f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
         return cls(base, PageKey(tenant, name_of_page), user, name or user)
 

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from crdt_chat.client.mirror import Mirror
 from crdt_chat.client.model import Annotation, Comment
 from crdt_chat.client.replica import Operation
+from crdt_chat.page.layout import deleted_name, reaction_name
 from crdt_chat.page.verdict import Json
-
-_UNESCAPED = "-_.!~*'()"
-"""What encodeURIComponent leaves as it is, beside letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def edit(hand: Hand, mirror: Mirror, item: Comment, body: str) -> list[Operation
 
 def react(hand: Hand, item: Comment, emoji: str, on: bool) -> list[Operation]:
     """Set or take back one's own reaction."""
-    name = f"{item.name}/{emoji}/{escape(hand.user)}"
+    name = reaction_name(item.name, emoji, hand.user)
     return [("reactions", name, _stamp(hand) if on else None)]
 
 
@@ -116,13 +113,8 @@ def delete(hand: Hand, mirror: Mirror, item: Annotation | Comment) -> list[Opera
     removals: list[Operation] = [
         (below, key, None) for below, key in mirror.below(name) if below in with_it
     ]
-    entry: Operation = ("deleted", f"{name}/{escape(hand.user)}", _by(hand))
+    entry: Operation = ("deleted", deleted_name(name, hand.user), _by(hand))
     return [entry, (root, name, None), *removals]
-
-
-def escape(user: str) -> str:
-    """A user id inside a key, as encodeURIComponent writes it."""
-    return quote(user, safe=_UNESCAPED)
 
 
 def _stamp(hand: Hand) -> dict[str, Json]:

@@ -8,13 +8,10 @@ what has not the shape of design 3 is left out, never an error.
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
-from urllib.parse import unquote
 
 from crdt_chat.client.model import Annotation, Comment
+from crdt_chat.page.layout import ROOTS, annotation_of, decode_user
 from crdt_chat.page.verdict import Change, Json
-
-ROOTS = ("annotations", "comments", "resolved", "reactions", "deleted", "closed", "page")
-"""The root maps of schema 1 (design 3)."""
 
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
 
@@ -33,7 +30,7 @@ class Mirror:
         before = values.get(name)
         if before == after:
             return None
-        thread = name.partition("/")[0]
+        thread = annotation_of(name)
         self._threads.pop(thread, None)
         if after is None:
             del values[name]
@@ -53,7 +50,7 @@ class Mirror:
     def below(self, name: str) -> Iterator[tuple[str, str]]:
         """The keys (root, name) that belong to an annotation or a comment, itself not included."""
         inside = f"{name}/"
-        for key in sorted(self._below.get(name.partition("/")[0], ())):
+        for key in sorted(self._below.get(annotation_of(name), ())):
             if key[1].startswith(inside) or (key[1] == name and key[0] in ("resolved", "closed")):
                 yield key
 
@@ -62,7 +59,7 @@ class Mirror:
         depth = name.count("/") + 1
         return any(
             root == "deleted" and key.startswith(f"{name}/") and key.count("/") == depth
-            for root, key in self._below.get(name.partition("/")[0], ())
+            for root, key in self._below.get(annotation_of(name), ())
         )
 
     def annotation(self, annotation_id: str) -> Annotation | None:
@@ -136,7 +133,7 @@ class Mirror:
         for root, name in self.below(comment):
             parts = name.split("/")
             if root == "reactions" and len(parts) == 4:
-                found.setdefault(parts[2], []).append(unquote(parts[3]))
+                found.setdefault(parts[2], []).append(decode_user(parts[3]))
         return MappingProxyType({emoji: tuple(users) for emoji, users in sorted(found.items())})
 
 

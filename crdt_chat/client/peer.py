@@ -7,13 +7,13 @@ is called after everything that somebody may be waiting for.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from crdt_chat.client import gestures
 from crdt_chat.client.errors import Refused, fault_of
 from crdt_chat.client.mirror import Mirror
 from crdt_chat.client.model import Event, Status, User
 from crdt_chat.client.news import events_of
 from crdt_chat.client.replica import Operation, Replica, merged
 from crdt_chat.client.session import (
+    UNLIMITED,
     Changed,
     Hello,
     Present,
@@ -24,6 +24,7 @@ from crdt_chat.client.session import (
 )
 from crdt_chat.client.unsaved import Key, Unsaved, own_keys
 from crdt_chat.errors import Forbidden, RemoteFault
+from crdt_chat.page.layout import encode_user
 from crdt_chat.page.verdict import Change, Json, Refusal
 
 Next = Literal["at once", "later", "never"]
@@ -46,6 +47,7 @@ class Peer:
         self.users: tuple[User, ...] = ()
         self.count = 0
         self.role = ""
+        self.limits = UNLIMITED
         self.epoch: int | None = None
         self.fault: RemoteFault | None = None
         self.ended = False
@@ -174,7 +176,7 @@ class Peer:
         elif isinstance(signal, Synced):
             self._synced(session)
         elif isinstance(signal, Hello):
-            self.epoch, self.role = signal.epoch, signal.role
+            self.epoch, self.role, self.limits = signal.epoch, signal.role, signal.limits
         elif isinstance(signal, Present):
             self._present(signal.users, signal.count)
         else:
@@ -198,7 +200,7 @@ class Peer:
         if self._rebased:
             self._rebased = False
             known = {(root, name) for root, name, _ in operations}
-            mine = own_keys(before, self.mirror, self.user.id, gestures.escape(self.user.id))
+            mine = own_keys(before, self.mirror, self.user.id, encode_user(self.user.id))
             operations += [one for one in mine if (one[0], one[1]) not in known]
         for refusal, value in given_up:
             self._refuse(refusal, value)

@@ -8,6 +8,8 @@ from crdt_chat.client.errors import Refused
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.replica import Operation
 from crdt_chat.identity import Role
+from crdt_chat.page import values
+from crdt_chat.page.layout import is_name
 
 _UNKNOWN = Role.ADMIN
 """Before the first hello only the server knows the role: let it judge."""
@@ -31,6 +33,11 @@ def check(operations: list[Operation], peer: Peer) -> None:
 
 def _rule(operation: Operation, role: Role, peer: Peer) -> tuple[str, str] | None:
     root, name, value = operation
+    if not is_name(root, name):
+        return "key", "That is no valid name for an entry."
+    fault = values.check(root, value, peer.limits) if value is not None else None
+    if fault is not None:
+        return fault
     if role < Role.COMMENTER or (
         role < Role.EDITOR and root == "annotations" and value is not None
     ):

@@ -8,8 +8,9 @@ from typing import Any
 
 import pycrdt
 
-from crdt_chat.client.mirror import ROOTS, Mirror
+from crdt_chat.client.mirror import Mirror
 from crdt_chat.errors import CrdtChatError
+from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.verdict import Change, Json
 
 Operation = tuple[str, str, Json]

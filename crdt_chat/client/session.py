@@ -8,12 +8,14 @@ answers it carries everything, so that this peer never makes a gap.
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crdt_chat.client.model import User
 from crdt_chat.client.replica import Replica
 from crdt_chat.client.unsaved import Key, Unsaved
+from crdt_chat.page.lib0 import MAX_INTEGER
+from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Change, Refusal
 from crdt_chat.protocol import wire
 
@@ -24,6 +26,7 @@ class Hello:
 
     epoch: int
     role: str
+    limits: PageLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ class Present:
     count: int
     users: Sequence[User] | None
 
+
+UNLIMITED = PageLimits(
+    body=MAX_INTEGER,
+    quote=MAX_INTEGER,
+    context=MAX_INTEGER,
+    title=MAX_INTEGER,
+    broadcast_id=MAX_INTEGER,
+    source=MAX_INTEGER,
+    url_id_with_range=MAX_INTEGER,
+    selectors=MAX_INTEGER,
+)
+"""What holds until the server has said how long texts may be: it has settings of its own."""
 
 Signal = Hello | Changed | Synced | Refusals | Present
 
@@ -157,7 +172,8 @@ class Session:
         kind = body["type"]
         if kind == "hello":
             self._reports = True
-            return [Hello(_whole(body.get("epoch")), str(body.get("role")))]
+            limits = _limits(body.get("limits"))
+            return [Hello(_whole(body.get("epoch")), str(body.get("role")), limits)]
         if kind == "saved":
             self._unsaved.saved(_whole(body.get("frames")))
         elif kind == "refused":
@@ -191,6 +207,15 @@ def _users(value: Any) -> tuple[User, ...] | None:
     if not isinstance(value, list):
         return None
     return tuple(user for user in map(_person, value) if user is not None)
+
+
+def _limits(value: Any) -> PageLimits:
+    """The limits of the page as far as the server states them."""
+    stated = value if isinstance(value, dict) else {}
+    known = {name for name, limit in asdict(UNLIMITED).items() if type(limit) is int}
+    return replace(
+        UNLIMITED, **{name: stated[name] for name in known if type(stated.get(name)) is int}
+    )
 
 
 def _whole(value: Any) -> int:

@@ -53,10 +53,12 @@ def test_no_proxy_is_asked_for_this_machine(url: str, loopback: bool) -> None:
         ("ws://host", "/page", "u"),
         ("ws://host", "tenant/", "u"),
         ("ws://host", "t/p", ""),
+        ("ws://host", "t/p", "a\nb"),
+        ("ws://host", "t/p", "u" * 256),
     ],
 )
 def test_what_is_no_address_is_a_value_error(url: str, page: str, user: str) -> None:
-    with pytest.raises(ValueError, match=r"not the address|not a page|user is needed"):
+    with pytest.raises(ValueError, match=r"not the address|not a page|not a user id"):
         Address.parse(url, page, user)
 
 

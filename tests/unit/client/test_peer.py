@@ -11,6 +11,7 @@ from crdt_chat.client.gestures import Passage
 from crdt_chat.client.model import Event, User
 from crdt_chat.client.peer import MOST_RESETS, Peer
 from crdt_chat.client.replica import Operation, Replica
+from crdt_chat.client.session import UNLIMITED
 from crdt_chat.errors import Forbidden, Malformed, NotFound, Unauthorized
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import wire
@@ -182,7 +183,7 @@ def test_a_batch_that_begins_offline_is_merged_at_the_connection(desk: Desk) -> 
 
 def test_a_refusal_is_told_once_with_the_text_that_was_refused(desk: Desk) -> None:
     desk.connect()
-    thread = desk.author.annotate(Passage("quote"), "x" * 20_000)
+    thread = desk.author.annotate(Passage("quote"), "x" * 20_000)  # its limit is not known here
     name = thread.comments[0].name
     assert desk.refuse(f"comments/{name}")
     refused = desk.peer.take_refusals()
@@ -214,7 +215,7 @@ def test_after_a_reset_everything_but_the_refused_is_written_again_once(desk: De
     refused = desk.peer.take_refusals()
     assert refused is not None
     assert [item.rule for item in refused.refusals] == ["size", "unknown"]
-    assert [key.partition("/")[0] for key in desk.server.mirror.roots["comments"]] == [good, late]
+    assert {key.partition("/")[0] for key in desk.server.mirror.roots["comments"]} == {good, late}
     assert desk.server.mirror.annotation(good) == desk.peer.mirror.annotation(good)
     desk.control({"type": "saved", "frames": 99})
     assert desk.peer.status == "synced"
@@ -386,6 +387,14 @@ def test_a_document_that_an_update_breaks_is_dropped(desk: Desk) -> None:
     assert len(desk.peer.mirror.annotations()) == 1
 
 
+def test_the_limits_that_the_server_states_hold_here_and_no_others(desk: Desk) -> None:
+    desk.connect(hello=False)
+    limits = {"frame": 1, "body": 5, "quote": True, "title": "long", "clock_ahead_ms": 1}
+    desk.control({"type": "hello", "epoch": 1, "role": "editor", "limits": limits})
+    assert (desk.peer.limits.body, desk.peer.limits.clock_ahead_ms) == (5, 1)
+    assert desk.peer.limits.quote == desk.peer.limits.title == UNLIMITED.quote
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -395,6 +404,7 @@ def test_a_document_that_an_update_breaks_is_dropped(desk: Desk) -> None:
         {"type": "refused", "operations": [1, {}]},
         {"type": "presence", "users": [1, {}, {"id": 3}]},
         {"type": "hello"},
+        {"type": "hello", "limits": [1]},
         {"type": "something of the next version"},
     ],
 )

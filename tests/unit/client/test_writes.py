@@ -8,12 +8,13 @@ import pytest
 
 from crdt_chat.client.author import Author
 from crdt_chat.client.errors import Refused
-from crdt_chat.client.gestures import Passage, escape
+from crdt_chat.client.gestures import Passage
 from crdt_chat.client.ids import uuid7
 from crdt_chat.client.lookup import NoSuchNote
 from crdt_chat.client.model import User
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.replica import Replica
+from crdt_chat.page.limits import PageLimits
 
 NOW = 1_763_000_000_000
 
@@ -121,13 +122,35 @@ def test_a_reaction_is_one_key_with_the_user_id_escaped() -> None:
     assert "reactions" not in desk.content
 
 
-def test_user_ids_are_escaped_as_encode_uri_component_does() -> None:
-    # As `encodeURIComponent` of Node 20 writes all of ASCII's punctuation, and beyond.
-    text = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~é😀"
-    assert escape(text) == (
-        "%20!%22%23%24%25%26'()*%2B%2C-.%2F%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E_%60%7B%7C%7D~"
-        "%C3%A9%F0%9F%98%80"
-    )
+@pytest.mark.parametrize("emoji", ["", "x", "👍👍", "a/b", "👍/👍"])
+def test_a_reaction_that_is_not_one_emoji_is_refused_here(desk: Desk, emoji: str) -> None:
+    comment = desk.author.annotate(Passage("quote"), "why?").comments[0]
+    with pytest.raises(Refused) as refused:
+        desk.author.react(comment, emoji, on=True)
+    assert refused.value.rule == "key"
+    assert "reactions" not in desk.content
+
+
+def test_what_is_too_long_for_the_server_is_refused_here_with_its_text(desk: Desk) -> None:
+    long = "x" * 11
+    thread = desk.author.annotate(Passage("quote"), long)
+    desk.peer.limits = PageLimits(body=10, quote=10)
+    for act in (
+        lambda: desk.author.reply(thread, long),
+        lambda: desk.author.edit(thread.comments[0], long),
+        lambda: desk.author.annotate(Passage(long), "short"),
+    ):
+        with pytest.raises(Refused) as refused:
+            act()
+        assert refused.value.rule == "size"
+        assert long in str(refused.value.value)
+    assert len(desk.content["comments"]) == 1
+
+
+def test_positions_must_be_whole_numbers(desk: Desk) -> None:
+    with pytest.raises(Refused) as refused:
+        desk.author.annotate(Passage("quote", start=-1, end=3), "why?")
+    assert refused.value.rule == "shape"
 
 
 def test_resolving_says_who_and_when_and_can_be_taken_back(desk: Desk) -> None:
