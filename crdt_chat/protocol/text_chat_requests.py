@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
+from crdt_chat.page.layout import deleted_name
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Json
-from crdt_chat.protocol.text_chat import COMMENT_SELECTOR, CSS_SELECTOR, RANGE_SELECTOR, Below
+from crdt_chat.protocol.text_chat import COMMENT_SELECTOR, CSS_SELECTOR, RANGE_SELECTOR
 from crdt_chat.protocol.url_ids import cleaned
 
 Operation = tuple[str, str, Json]
@@ -139,21 +139,20 @@ def _selectors(asked: Creation) -> list[dict[str, Json]]:
     return selectors
 
 
-def delete(annotation: str, grant: Grant, now: int, said_id: str, below: Below) -> list[Operation]:
+def delete(
+    annotation: str, grant: Grant, now: int, said_id: str, below: Iterable[tuple[str, str]]
+) -> list[Operation]:
     """The operations that delete an annotation: the entry, and the removal of it and of its thread.
 
-    The entry says who, when and under which broadcastId (design 3). now: ms.
+    The entry says who, when and under which broadcastId (design 3). now: ms. below: root and name
+    of everything that hangs on the annotation.
     """
     entry: dict[str, Json] = {"by": grant.user, "at": now}
     if said_id:
         entry["broadcastId"] = said_id
-    # encodeURIComponent, as in every key that holds a user id.
-    user = quote(grant.user, safe="!~*'()")
-    return [("deleted", f"{annotation}/{user}", entry), *_removals(annotation, below)]
-
-
-def _removals(annotation: str, below: Below) -> Iterable[Operation]:
-    yield "annotations", annotation, None
-    for root in ("comments", "reactions"):
-        for name in below(root, annotation):
-            yield root, name, None
+    removals: list[Operation] = [(root, name, None) for root, name in below]
+    return [
+        ("deleted", deleted_name(annotation, grant.user), entry),
+        ("annotations", annotation, None),
+        *removals,
+    ]

@@ -1,6 +1,8 @@
 """Legacy clients and Yjs clients on the same page of a real server."""
 
 import json
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -115,6 +117,22 @@ class Legacy:
         query = f"urlId={url_id_ws}&userIdWS={listed['userIdWS']}&tenantIdWS={tenant}"
         with connect(f"{address}/sub?{query}", compression=None) as socket:
             yield Sub(socket)
+
+
+@contextmanager
+def never_reading(server: RealServer, url_id_ws: str) -> Iterator[None]:
+    """A subscriber that completes the handshake and then reads nothing at all."""
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.connect(("127.0.0.1", server.port))
+        head = (
+            f"GET /sub?urlId={url_id_ws}&userIdWS=anon&tenantIdWS=demo HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        raw.sendall(head.encode())
+        assert raw.recv(12) == b"HTTP/1.1 101"
+        yield
 
 
 @pytest.fixture
@@ -389,6 +407,23 @@ def test_a_new_annotation_costs_a_legacy_subscriber_under_1000_bytes(
         raw = sub.socket.recv(timeout=SECONDS)
     assert json.loads(raw)["type"] == "new-text-chat"
     assert len(raw.encode()) + 4 < 1_000
+
+
+def test_a_subscriber_that_never_reads_is_cut_and_disturbs_nobody(start_server: Any) -> None:
+    server = start_server(arguments=("--limits", "off"))
+    ada = Legacy(server, "ada")
+    gauge = b'crdt_chat_connections{channel="legacy"} '
+    with ada.http, ada.sub() as reader, never_reading(server, ada.listing()["urlIdWS"]):
+        large = {"exact": "字" * 2_000, "prefix": "字" * 200, "suffix": "字" * 200}
+        sent = 0
+        deadline = time.monotonic() + 60
+        while gauge + b"1.0" not in server.get("/metrics")[1]:
+            assert time.monotonic() < deadline
+            for _ in range(20):
+                assert ada.post(chat_body(f"b-{sent}", **large)).status_code == 200
+                assert reader.event()["broadcastId"] == f"b-{sent}"
+                sent += 1
+    assert sent > 100
 
 
 # -- catching up ------------------------------------------------------------------------------------

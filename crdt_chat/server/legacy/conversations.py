@@ -15,6 +15,7 @@ from crdt_chat.protocol.url_ids import cleaned, page_token
 from crdt_chat.server.auth import Authority, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content
+from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
@@ -30,6 +31,7 @@ class Conversations:
     rooms: Rooms
     store: Store
     authority: Authority
+    pace: Pace
 
     async def handle(self, request: Request) -> Response:
         """/comment-collab-chats/{tenant}"""
@@ -63,6 +65,7 @@ class Conversations:
         who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
         services = self.rooms.services
         asked = text_chat_requests.creation(await json_body(request), self._limits(tenant))
+        await self.pace.slow_down(who.grant, _address(request))
         annotation = services.ids.text()
         operations = text_chat_requests.create(asked, annotation, who.grant, services.clock.now())
         async with self.rooms.open(page_key(tenant, asked.page)) as room:
@@ -79,6 +82,7 @@ class Conversations:
         said_id = text_chat_requests.broadcast_id(
             {**request.query_params, **fields}, self._limits(tenant)
         )
+        await self.pace.slow_down(who.grant, _address(request))
         for key in await self._pages(request, chat):
             if await self._delete_on(key, chat, who.grant, said_id):
                 return answer({"status": "success"})
@@ -103,7 +107,7 @@ class Conversations:
                 grant,
                 self.rooms.services.clock.now(),
                 said_id,
-                Content(key.page, room.page).below,
+                room.page.below(chat),
             )
             _admitted(await room.write(operations, grant))
         return True
@@ -111,6 +115,10 @@ class Conversations:
     def _limits(self, tenant: str) -> PageLimits:
         settings = self.authority.config.tenant(tenant)
         return self.authority.config.page if settings is None else settings.page
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 def _admitted(verdict: Verdict) -> None:

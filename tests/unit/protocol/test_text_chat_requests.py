@@ -1,6 +1,5 @@
 """What legacy requests ask for, and which operations that means."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -102,17 +101,13 @@ def test_a_body_is_an_object(wrong: Any) -> None:
 
 
 def test_a_deletion_says_who_and_removes_what_lies_below() -> None:
-    names = {"comments": ["a1/c1"], "reactions": ["a1/c1/👍/bob"]}
-
-    def below(root: str, annotation: str) -> Iterable[str]:
-        assert annotation == "a1"
-        return names.get(root, [])
-
+    below = [("comments", "a1/c1"), ("reactions", "a1/c1/👍/bob"), ("resolved", "a1")]
     assert text_chat_requests.delete("a1", ADA, 7, "b1", below) == [
         ("deleted", "a1/auth0%7Cada", {"by": "auth0|ada", "at": 7, "broadcastId": "b1"}),
         ("annotations", "a1", None),
         ("comments", "a1/c1", None),
         ("reactions", "a1/c1/👍/bob", None),
+        ("resolved", "a1", None),
     ]
 
 

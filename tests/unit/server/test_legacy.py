@@ -1,19 +1,23 @@
 """The pieces of the legacy bridge that need no server."""
 
 import json
+from dataclasses import replace
 from urllib.parse import urlencode
 
+import anyio
 import pytest
 from starlette.requests import Request
 
-from crdt_chat.config import Config
-from crdt_chat.errors import Malformed, NotFound, RemoteFault, Unauthorized
+from crdt_chat.config import Config, Limits
+from crdt_chat.errors import Malformed, NotFound, RateLimited, RemoteFault, Unauthorized
 from crdt_chat.identity import Grant, Role
 from crdt_chat.protocol.url_ids import user_token
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.legacy.event_log import newest
+from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.subscriptions import Subscriber
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
+from crdt_chat.server.services import Clock
 from store.records import EventRow
 
 ADA = Grant("demo", "ada", "Ada", Role.EDITOR)
@@ -61,6 +65,32 @@ def test_too_many_events_are_thinned_to_the_last_of_each_annotation() -> None:
         (8, "a2"),
         (9, "a0"),
     ]
+
+
+class Held:
+    """What Pace needs of the server, with a clock that stands still."""
+
+    limits = replace(Limits(), rate_patience_s=0.5)
+    clock = Clock(now=lambda: 0, monotonic=lambda: 7.0)
+    config = replace(TENANTS, limits=replace(Limits(), operations_per_s=100.0, operations_burst=2))
+
+
+@pytest.mark.anyio
+async def test_an_address_is_slowed_down_then_refused_and_others_are_not() -> None:
+    pace = Pace(Held())  # type: ignore[arg-type]
+    started = anyio.current_time()
+    for _ in range(12):
+        await pace.slow_down(ADA, "192.0.2.1")
+    assert anyio.current_time() - started >= 0.09
+    async with anyio.create_task_group() as waiting:
+        for _ in range(39):
+            waiting.start_soon(pace.slow_down, ADA, "192.0.2.1")
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RateLimited):
+            await pace.slow_down(ADA, "192.0.2.1")
+        waiting.cancel_scope.cancel()
+    with anyio.fail_after(0.05):
+        await pace.slow_down(ADA, "192.0.2.2")
 
 
 @pytest.mark.parametrize(
