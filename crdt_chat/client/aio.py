@@ -276,7 +276,7 @@ class AsyncPage:
     def _settled_since(self, attempts: int) -> bool:
         """Whether a connection has succeeded or failed after so many attempts."""
         session = self._peer.session
-        return self._link.attempts > attempts or (session is not None and session.synced)
+        return self._link.attempts > attempts or (session is not None and session.ready)
 
     async def _stay_connected(self) -> None:
         # Shielded: a program that is cancelled still says goodbye to the server.

@@ -87,11 +87,17 @@ class Session:
         self._frames = 0
         self._clock = 0
         self._reports = False
+        self._counted = False
         self._early: list[bytes] = []
         self._asked_at: deque[int] = deque()
         self._others: dict[int, tuple[int, User]] = {}
         self.renew()
         self.ask()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the page's content is here, and who is here, if this server says it."""
+        return self.synced and (self._counted or not self._reports)
 
     def ask(self) -> int:
         """Send a step 1. Returns the number that `answered` has once all before it is known."""
@@ -179,6 +185,7 @@ class Session:
         elif kind == "refused":
             return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
         elif kind == "presence":
+            self._counted = True
             return [Present(_whole(body.get("count")), _users(body.get("users")))]
         return []
 
