@@ -52,13 +52,11 @@ def check_page(db: sqlite3.Connection, name: Name, report: Report, project: Proj
             report.rows += len(journal.rows_after(db, page, 0))
             report.events += _check_events(db, page)
             known = {(root, key): value for root, key, value in _model(db, page)}
+        report.keys += len(known)
+        for what in () if project is None else differences(known, stored, project):
+            _add(report, name, what)
     except Quarantined as error:
         _add(report, name, error.reason)
-        return
-    report.keys += len(known)
-    if project is not None:
-        for what in differences(known, stored, project):
-            _add(report, name, what)
 
 
 def _found(db: sqlite3.Connection, name: Name) -> PageRow:

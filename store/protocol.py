@@ -22,7 +22,9 @@ from store.records import (
 )
 
 Project = Callable[[StoredPage], Iterable[Projected]]
-"""Works out a page's whole read model from its log; the store itself cannot read updates."""
+"""Works out a page's whole read model from its log; the store itself cannot read updates.
+
+Raises Quarantined for a log that verifies and yet cannot be applied."""
 
 
 @runtime_checkable

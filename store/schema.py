@@ -115,14 +115,27 @@ CREATE TABLE fact (
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection with the pragmas of the store, in autocommit: transactions are spelled out.
 
-    `readonly` cannot write at all. Raises sqlite3.OperationalError if the file cannot be opened.
+    `readonly` cannot write at all. Raises sqlite3.OperationalError if the file cannot be opened,
+    Damaged if it is no database.
     """
     uri = path.absolute().as_uri() + ("?mode=ro" if readonly else "?mode=rwc")
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+    try:
+        _set_pragmas(db, readonly=readonly)
+    except sqlite3.OperationalError:
+        db.close()
+        raise
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise Damaged(f"{path} cannot be read as a database: {error}") from error
+    return db
+
+
+def _set_pragmas(db: sqlite3.Connection, *, readonly: bool) -> None:
     db.execute("PRAGMA cell_size_check = ON")
     if readonly:
         db.execute("PRAGMA query_only = ON")
-        return db
+        return
     db.execute("PRAGMA foreign_keys = ON")
     # An erased text must not stay readable in free pages; FULL because NORMAL lost 9-27 % of what
     # was acknowledged in each of five power cuts.
@@ -131,7 +144,6 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     db.execute("PRAGMA recursive_triggers = ON")
     db.execute("PRAGMA journal_size_limit = 67108864")
     db.execute("PRAGMA cache_size = -16384")
-    return db
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:

@@ -20,6 +20,7 @@ examples:
   crdt-chat demo                        try it: a page to annotate in two browser windows
   crdt-chat serve --open-tenant lab     serve the tenant `lab` to anybody who can reach the port
   crdt-chat serve --config chat.toml    serve what the file says
+  crdt-chat integrity --db chat.db      verify a database, also while it is being served
 
 `crdt-chat VERB --help` tells more about a verb."""
 

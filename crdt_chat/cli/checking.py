@@ -1,4 +1,4 @@
-"""`crdt-chat settings`: verbs that look and change nothing."""
+"""`crdt-chat integrity` and `crdt-chat settings`: verbs that look and change nothing."""
 
 import argparse
 import json
@@ -9,6 +9,14 @@ from crdt_chat.cli.parser import Mistake, Verbs, add_verb
 
 if TYPE_CHECKING:
     from crdt_chat.config import Setting
+    from store.records import Report
+
+INTEGRITY_EXAMPLES = """\
+  crdt-chat integrity
+  crdt-chat integrity --db chat.db --json
+
+Exit code 0: everything verifies; 1: something does not, and is named; 2: there is no such file. The
+file may be served meanwhile."""
 
 SETTINGS_EXAMPLES = """\
   crdt-chat settings
@@ -19,7 +27,16 @@ UNITLESS = ("address", "port", "path", "names", "level")
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """Add `settings`."""
+    """Add `integrity` and `settings`."""
+    integrity = add_verb(
+        verbs,
+        "integrity",
+        run_integrity,
+        "Verify every row of a database, and its tables against its log.",
+        INTEGRITY_EXAMPLES,
+    )
+    integrity.add_argument("--db", metavar="FILE", help="the SQLite file (default: crdt-chat.db)")
+    integrity.add_argument("--json", action="store_true", help="one JSON object")
     settings = add_verb(
         verbs,
         "settings",
@@ -86,3 +103,50 @@ def _described(setting: "Setting", value: object) -> dict[str, object]:
         "unit": setting.unit,
         "about": setting.about,
     }
+
+
+def run_integrity(chosen: argparse.Namespace) -> int:
+    """Verify the database and print what was found; 1 if anything does not verify."""
+    from dataclasses import asdict
+
+    import anyio
+
+    from crdt_chat.config import BadSetting, load
+    from store.errors import StoreError
+
+    try:
+        path = load({"db": chosen.db}).db
+        report = anyio.run(_verified, path)
+    except (BadSetting, StoreError) as error:
+        raise Mistake(str(error)) from None
+    if chosen.json:
+        print(json.dumps({"file": str(path), "ok": not report.problems, **asdict(report)}))
+    else:
+        print(_told(path, report))
+    return 1 if report.problems else 0
+
+
+async def _verified(path: Path) -> "Report":
+    from crdt_chat.server.projection import projected
+    from store import open_reader
+
+    reader = open_reader(path)
+    try:
+        return await reader.integrity(projected)
+    finally:
+        await reader.close()
+
+
+def _told(path: Path, report: "Report") -> str:
+    seen = (
+        f"{report.pages} pages, {report.rows} updates, {report.events} events, {report.keys} keys"
+    )
+    if not report.problems:
+        return f"{path} verifies: {seen}."
+    lines = [f"{path} does NOT verify ({seen} are sound):"]
+    for problem in report.problems:
+        where = (
+            "" if problem.page is None else f"tenant {problem.tenant!r}, page {problem.page!r}: "
+        )
+        lines.append(f"  {where}{problem.what}")
+    return "\n".join(lines)

@@ -7,6 +7,7 @@ from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import GateRows
 from store.protocol import Store
+from store.records import StoredPage
 
 
 @dataclass(slots=True)
@@ -27,13 +28,17 @@ async def load_page(
     stored = await store.load(key.tenant, key.page)
     if stored is None:
         return LoadedPage(Page(limits, server_client))
+    page = page_of(stored, limits, server_client)
+    return LoadedPage(page, stored.seq, stored.epoch, stored.snapshot_seq, dict(stored.held))
+
+
+def page_of(stored: StoredPage, limits: PageLimits, server_client: int) -> Page:
+    """The live page that these rows describe. Raises PageBroken."""
     rows = GateRows(
         owners=stored.owners,
         entities=stored.entities,
         refused=stored.refused,  # type: ignore[arg-type]  # text in the store, Repair in the gate
         held=[name for name, _ in stored.held],
     )
-    page = Page.load(
-        stored.snapshot, [row.update for row in stored.rows], rows, limits, server_client
-    )
-    return LoadedPage(page, stored.seq, stored.epoch, stored.snapshot_seq, dict(stored.held))
+    updates = [row.update for row in stored.rows]
+    return Page.load(stored.snapshot, updates, rows, limits, server_client)

@@ -1,0 +1,25 @@
+"""The read model that a page's log implies: what `integrity` compares the store's tables with."""
+
+import json
+from collections.abc import Iterator
+
+from crdt_chat.errors import PageBroken
+from crdt_chat.page.layout import ROOTS
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.server.loading import page_of
+from store.errors import Quarantined
+from store.records import Projected, StoredPage
+
+SERVER_CLIENT = 1
+"""Any id will do: nothing is written."""
+
+
+def projected(stored: StoredPage) -> Iterator[Projected]:
+    """Every key of the page's read model. Raises Quarantined if the log cannot be applied."""
+    try:
+        page = page_of(stored, PageLimits(), SERVER_CLIENT)
+        for root in ROOTS:
+            for name, value in page.items(root):
+                yield Projected(root, name, json.dumps(value, ensure_ascii=False))
+    except PageBroken as error:
+        raise Quarantined("", "", f"its log cannot be applied: {error}") from error
