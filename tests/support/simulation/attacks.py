@@ -172,9 +172,10 @@ def no_object(desk: Desk) -> Attack | None:
 
 
 def change_the_past(desk: Desk) -> Attack | None:
-    name = desk.pick(desk.own("comments"))
+    name = desk.pick([name for name in desk.own("comments") if name in desk.known])
     if name is None:
         return None
+    # What the server has never seen has no past yet: that would be a new comment.
     change = desk.rng.choice([{"creator": "ghost"}, {"created": desk.now + 1}])
     value = desk.entries("comments")[name] | {"body": evil(desk)} | change
     return Attack(([("set", "comments", name, value)],))

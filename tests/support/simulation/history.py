@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from yjs_peer import Operation, YjsPeers, canonical
+from yjs_peer import Content, Operation, YjsPeers, canonical
 
 from crdt_chat.errors import CrdtChatError
-from crdt_chat.identity import Role
+from crdt_chat.identity import Grant, Role
 
 from . import attacks, people
 from .forgery import clocks, forged_update
@@ -34,7 +34,7 @@ class History(World):
             self.compare()
             self.search()
         except (AssertionError, CrdtChatError) as error:
-            story = "\n".join(self.log[-60:])
+            story = "\n".join(self.log[-200:])
             raise AssertionError(f"seed {self.seed}\n{story}\n{error!r}") from error
         finally:
             for tab in self.tabs:
@@ -45,7 +45,7 @@ class History(World):
         does, weights = zip(*self.choices(), strict=True)
         self.room.now += self.rng.randrange(1, 2_000)
         self.rng.choices(does, weights)[0]()
-        for _ in range(self.rng.randrange(6)):
+        for _ in range(self.rng.randrange(14)):
             self.deliver()
         if not self.room.idle and self.rng.random() < 0.6:
             self.commit()
@@ -66,6 +66,7 @@ class History(World):
             (self.come_or_go, 3),
             (self.reload_tab, 3),
             (self.legacy, 4),
+            (self.hide_or_show, 3),
             (self.change_role, 2),
         ]
 
@@ -74,7 +75,8 @@ class History(World):
     def desk(self, tab: Tab) -> people.Desk:
         """Where a gesture of this tab is made."""
         view = people.believable(tab.replica.content())
-        return people.Desk(tab.believed, view, self.room.now, self.rng, self.fresh)
+        known = frozenset(self.durable_past)
+        return people.Desk(tab.believed, view, self.room.now, self.rng, self.fresh, known)
 
     def act(self) -> None:
         """Somebody does something honest, sometimes several things in one transaction."""
@@ -88,6 +90,7 @@ class History(World):
             if writes:
                 names.append(name)
                 operations += writes
+                desk.did(writes)
         if not operations:
             return
         self.log.append(f"{tab.name} {'+'.join(names)} {operations}")
@@ -159,6 +162,22 @@ class History(World):
         if writes:
             self.log.append(f"server writes {writes}")
             self.room.write(writes, grant)
+
+    def hide_or_show(self) -> None:
+        """A moderator hides a comment, or takes that back."""
+        grant = Grant(tenant="t", user="mod@example.org", name="Mod", role=Role.MODERATOR)
+        live = sorted(self.room.content().get("comments", {}))
+        if self.room.held and self.rng.random() < 0.5:
+            name = self.rng.choice(sorted(self.room.held))
+            verdict = self.room.show(name, grant)
+            self.log.append(f"show {name}: {verdict.kind} {dict(verdict.keys)}")
+            self.counts[f"shown again {verdict.kind}"] += 1
+        elif live:
+            name = self.rng.choice(live)
+            verdict = self.room.hide(name, grant)
+            self.log.append(f"hide {name}: {verdict.kind} {dict(verdict.keys)}")
+            assert verdict.kind == "accepted", verdict
+            self.counts["hidden"] += 1
 
     def change_role(self) -> None:
         """A role changes on the server; tabs learn it when they connect."""
@@ -237,7 +256,10 @@ class History(World):
         if self.rng.random() < 0.6 or len(self.tabs) < 4:
             self.sit_down(self.rng.choice(sorted(self.grants)))
         else:
-            self.leave(self.rng.choice(self.tabs))
+            # Another's unsent work in a shared browser is hers to send: she must come back.
+            able = [tab for tab in self.tabs if not tab.shared]
+            if able:
+                self.leave(self.rng.choice(able))
 
     def reload_tab(self) -> None:
         """A page load: the replica comes back from IndexedDB under a new client id."""
@@ -271,11 +293,12 @@ class History(World):
 
     def compare(self) -> None:
         """Everybody, late joiners and reloads included, shows the same page."""
-        expected = canonical(self.room.content())
+        content = self.room.content()
+        expected = canonical(content)
         for tab in self.tabs:
             assert not tab.replica.pending(), f"{tab.name} waits for something"
-            shown = canonical(tab.replica.content())
-            assert shown == expected, f"{tab.name} shows\n{shown}\nand the server has\n{expected}"
+            shown = tab.replica.content()
+            assert canonical(shown) == expected, f"{tab.name}: {differences(shown, content)}"
         assert canonical(content_of(self.room.reloaded())) == expected, "a reload differs"
         state = self.room.page.state()
         yjs = YjsTab(self.peers, "late joiner", self.client_id(), gc=True, undo=False)
@@ -293,3 +316,13 @@ class History(World):
             assert needle not in frame, f"forbidden text in {frame!r}"
         for text in texts_of(self.room.durable.rows):
             assert EVIL not in text, f"forbidden text is kept: {text}"
+
+
+def differences(shown: Content, content: Content) -> str:
+    """The keys that differ, with what the replica shows and what the server has."""
+    keys = {(root, name) for one in (shown, content) for root in one for name in one[root]}
+    pairs = {
+        key: (shown.get(key[0], {}).get(key[1]), content.get(key[0], {}).get(key[1]))
+        for key in keys
+    }
+    return "\n".join(f"{key}: {a} | {b}" for key, (a, b) in pairs.items() if a != b)

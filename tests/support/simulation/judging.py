@@ -26,15 +26,15 @@ class Judging:
         self.log: list[str] = []
         self.tabs: list[Tab] = []
         self.oracle = Oracle(limits)
-        self._durable_past: dict[str, tuple[str, int]] = {}
+        self.durable_past: dict[str, tuple[str, int]] = {}
 
     def remember(self) -> None:
         """What the oracle has seen is durable now."""
-        self._durable_past = dict(self.oracle.past)
+        self.durable_past = dict(self.oracle.past)
 
     def forget(self) -> None:
         """What was judged since the last commit has never happened."""
-        self.oracle.past = dict(self._durable_past)
+        self.oracle.past = dict(self.durable_past)
 
     def neighbours(self, tab: Tab) -> list[Tab]:
         """The other tabs of this browser."""

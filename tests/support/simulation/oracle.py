@@ -27,6 +27,7 @@ SHAPES: Mapping[str, tuple[set[str], set[str]]] = {
     "reactions": ({"at"}, {"broadcastId"}),
     "deleted": ({"by", "at"}, {"broadcastId"}),
     "closed": ({"by", "at", "closed"}, {"broadcastId"}),
+    "page": (set(), set()),
 }
 """Required and optional properties of each root's values."""
 
@@ -50,7 +51,8 @@ class Oracle:
         page: Mapping[str, Mapping[str, Json]],
     ) -> None:
         """Fail if `grant` may not have made one of `changes`; `page` is the content after them."""
-        for change in changes:
+        # Entities first: what hangs on them in the same update is judged by their creators.
+        for change in sorted(changes, key=lambda change: list(SHAPES).index(change.root)):
             about = f"{grant.user} ({grant.role.name}): {change}"
             assert grant.role > Role.VIEWER, f"a viewer wrote: {about}"
             if change.after is not None and change.root != "page":
@@ -81,12 +83,13 @@ class Oracle:
     def _annotations(
         self, grant: Grant, change: Change, page: Mapping[str, Json], about: str
     ) -> None:
+        new = change.name not in self.past
         self._entity(grant, change, page, about)
         if change.after is None:
             return
         own = change.after["creator"] == grant.user
         assert own or grant.role >= Role.MODERATOR, f"another's annotation: {about}"
-        assert grant.role >= Role.EDITOR, f"a commenter annotated: {about}"
+        assert not new or grant.role >= Role.EDITOR, f"a commenter annotated: {about}"
 
     def _comments(self, grant: Grant, change: Change, page: Mapping[str, Json], about: str) -> None:
         self._entity(grant, change, page, about)
@@ -98,6 +101,7 @@ class Oracle:
     def _resolved(self, grant: Grant, change: Change, page: Mapping[str, Json], about: str) -> None:
         if change.after is None and covered("resolved", change.name, page.get("deleted", {})):
             return
+        assert change.name in self.past, f"nobody ever saw that annotation: {about}"
         creator = self.past[change.name][0]
         allowed = grant.role >= Role.MODERATOR or creator == grant.user
         assert allowed or self.limits.any_writer_resolves, f"may not resolve: {about}"

@@ -2,14 +2,25 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from yjs_peer import Content, Json, Operation
 
 from crdt_chat.identity import Grant, Role
 
 from .archive import covered
-from .oracle import closed, encoded
+from .oracle import EVIL, closed, encoded
+
+CAST = {
+    "ada": Role.EDITOR,
+    "bob": Role.EDITOR,
+    "cat|7": Role.COMMENTER,
+    "mod@example.org": Role.MODERATOR,
+    "eve": Role.EDITOR,
+}
+"""Everybody, with the role they begin with."""
+
+ATTACKER = "eve"
 
 EMOJI = ("👍", "❤️", "🎉", "🏳️‍🌈")
 WORDS = ("hello", "é😀", "see above", "ще раз", "長い文", "a note", "x" * 200)
@@ -17,14 +28,17 @@ WORDS = ("hello", "é😀", "see above", "ще раз", "長い文", "a note", "
 
 @dataclass(slots=True)
 class Desk:
-    """Where one person sits down: who she is, what her replica shows, the time, fresh ids."""
+    """Where one person sits down: who she is, what her replica shows, the time, fresh ids.
+
+    known: names of annotations and comments that the server will never forget.
+    """
 
     grant: Grant
     view: Content
     now: int
     rng: random.Random
     fresh: Iterator[int]
-    refused: set[str] = field(default_factory=set)
+    known: frozenset[str] = frozenset()
 
     @property
     def moderates(self) -> bool:
@@ -59,19 +73,32 @@ class Desk:
             if value["creator"] == self.grant.user and not self.stands(name)
         ]
 
+    def did(self, operations: list[Operation]) -> None:
+        """She sees what she has just done."""
+        for _, root, name, *value in operations:
+            entries = self.view.setdefault(root, {})
+            if value:
+                entries[name] = value[0]
+            else:
+                entries.pop(name, None)
+
     def gesture_id(self) -> dict[str, Json]:
         """Sometimes a broadcastId."""
         return {"broadcastId": f"b{next(self.fresh)}"} if self.rng.random() < 0.5 else {}
 
 
 def believable(view: Content) -> Content:
-    """The view without what only an attacker's own replica can hold: entities that name nobody."""
+    """The view without what only an attacker's own replica can hold: her forgeries."""
     return {
         root: {
             name: value
             for name, value in entries.items()
             if root not in ("annotations", "comments")
-            or (isinstance(value, dict) and isinstance(value.get("creator"), str))
+            or (
+                isinstance(value, dict)
+                and value.get("creator") in CAST
+                and EVIL not in f"{name} {value}"
+            )
         }
         for root, entries in view.items()
     }

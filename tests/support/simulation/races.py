@@ -31,6 +31,7 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", other
     reasons: dict[str, list[tuple[str, bool]]] = {
         "deleted": [
             ("written against a deletion", covered(root, name, page.get("deleted", {}))),
+            ("written against a hiding", room.page.hidden("/".join(name.split("/")[:2]))),
             ("entry of an entity that is gone", root == "deleted"),
             ("written where a deletion was lifted", name not in page.get(root, {})),
         ],
@@ -46,6 +47,10 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", other
         "unknown": [
             ("builds on a refused operation", builds),
             ("another's unsent work in a shared browser", tab.shared),
+            (
+                "below what was made and deleted before it was sent",
+                covered("comments", name, page.get("deleted", {})),
+            ),
         ],
         "bare": [
             ("undo of a creation", tab.undid),

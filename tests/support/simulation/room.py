@@ -38,6 +38,7 @@ class Durable:
     journal: list[bytes] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
     archive: Archive = field(default_factory=Archive)
+    held: dict[str, Json] = field(default_factory=dict)
 
 
 Inspect = Callable[[Connection | None, Grant, bytes, Verdict], None]
@@ -53,6 +54,7 @@ class SimRoom:
         self.inspect = inspect
         self.durable = Durable()
         self.archive = Archive()
+        self.held: dict[str, Json] = {}
         self.connections: list[Connection] = []
         self.frames: list[bytes] = []
         self._judged: list[Judged] = []
@@ -127,6 +129,33 @@ class SimRoom:
             self._write_back(verdict)
         return verdict
 
+    def hide(self, name: str, grant: Grant) -> Verdict:
+        """A moderator hides a live comment: its content moves out of the document."""
+        self.held[name] = self.page.value("comments", name)
+        return self._flag([("comments", name, None)], grant, hides=[name])
+
+    def show(self, name: str, grant: Grant) -> Verdict:
+        """A moderator shows a hidden comment again: with its first creator and time."""
+        back = [("comments", name, self.held[name])]
+        verdict = self._flag(back, grant, shows=[name])
+        if not verdict.refusals:
+            del self.held[name]
+        return verdict
+
+    def _flag(
+        self,
+        operations: Sequence[tuple[str, str, Json]],
+        grant: Grant,
+        *,
+        hides: Sequence[str] = (),
+        shows: Sequence[str] = (),
+    ) -> Verdict:
+        verdict = self.page.write(
+            operations, grant, self.now, keep_past=True, hides=hides, shows=shows
+        )
+        self._hold(None, verdict)
+        return verdict
+
     def _write_back(self, verdict: Verdict) -> None:
         """With the last entry lifted the server writes back what that deletion removed (design 3)."""
         lost = self.archive.returned(verdict.changes, self.entries())
@@ -156,6 +185,7 @@ class SimRoom:
         durable.rows.owners.extend(self.page.announced)
         self.page.announced.clear()
         durable.archive = self.archive.copy()
+        durable.held = dict(self.held)
         for connection, message in replies:
             self._send(connection, message)
         self._fan_out([one for one in judged if one.verdict.update])
@@ -197,6 +227,7 @@ class SimRoom:
             durable.snapshot, durable.journal = self.reloaded().state(), []
         self.page = self.reloaded()
         self.archive = durable.archive.copy()
+        self.held = dict(durable.held)
         for connection in self.connections:
             if connection.announced is not None:
                 self.page.announce(connection.announced, connection.grant.user)

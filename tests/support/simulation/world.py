@@ -12,18 +12,10 @@ from crdt_chat.page.limits import PageLimits
 
 from .judging import Judging
 from .network import Connection
+from .people import ATTACKER, CAST
 from .replicas import PycrdtPeer, YjsTab
 from .room import SimRoom
 from .tabs import Tab
-
-CAST = {
-    "ada": Role.EDITOR,
-    "bob": Role.EDITOR,
-    "cat|7": Role.COMMENTER,
-    "mod@example.org": Role.MODERATOR,
-    "eve": Role.EDITOR,
-}
-ATTACKER = "eve"
 
 
 class World(Judging):
