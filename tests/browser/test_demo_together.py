@@ -114,6 +114,47 @@ def test_what_both_wrote_while_the_server_was_dead_is_merged(reader, server):
     assert [len(comments) for _, comments in late.margin()] == [3, 1, 1]
 
 
+def test_two_users_and_two_tabs_of_one_browser_merge_as_well_as_strangers(reader, server):
+    """Windows of one browser hear each other without a server, which must not mix up who wrote what."""
+    ada = reader("ada")
+    grace, second = reader("grace", beside=ada), reader("ada", beside=ada)
+    ada.await_people(2)
+    server.kill()
+    for window in (ada, grace, second):
+        window.await_link("offline")
+    ada.annotate(HABIT, "by Ada")
+    second.await_text("by Ada")
+    second.reply(HABIT, "by Ada in her second tab")
+    grace.annotate(LEARNED, "by Grace")
+    assert grace.margin() == [(LEARNED, ["by Grace"])]
+    server.start()
+    for window in (ada, grace, second):
+        window.await_text("by Grace")
+        window.await_text("by Ada in her second tab")
+        window.await_people(2)
+    assert ada.document() == grace.document() == second.document() == reader("mia").document()
+
+
+def test_what_the_server_does_not_accept_is_taken_back_and_the_window_says_so(reader):
+    ada, grace = reader("ada"), reader("grace")
+    ada.annotate(HABIT, "short")
+    grace.await_text("short")
+    ada.page.evaluate("margin.notes.reply(margin.notes.threads()[0].id, 'x'.repeat(10_001))")
+    ada.page.get_by_text("The server did not accept your last change").wait_for()
+    ada.page.evaluate(
+        """() => {
+          const comments = margin.doc.getMap('comments')
+          for (const [name, comment] of comments)
+            comments.set(name, { ...comment, creator: 'grace', body: 'forged' })
+        }"""
+    )
+    ada.await_text("short")
+    ada.annotate(LEARNED, "still here")
+    grace.await_text("still here")
+    assert ada.document() == grace.document()
+    assert [comments for _, comments in ada.margin()] == [["short"], ["still here"]]
+
+
 def test_an_offline_answer_to_a_thread_that_was_deleted_meanwhile_leaves_all_windows_equal(reader):
     ada, grace = reader("ada"), reader("grace")
     ada.annotate(HABIT, "a thread")

@@ -48,12 +48,14 @@ class DemoWindow:
         name: str = "",
         *,
         before: Callable[[Page], None] | None = None,
+        beside: "DemoWindow | None" = None,
         **settings: object,
     ) -> None:
         """Open `http`/demo as this user; `settings` are Playwright's for a context, `before` sees
-        the blank page first."""
+        the blank page first. `beside`: a window of the same browser, sharing its storage and its
+        BroadcastChannels."""
         options: dict[str, object] = {"viewport": WIDE, "reduced_motion": "reduce", **settings}
-        self.context = browser.new_context(**options)  # type: ignore[arg-type]
+        self.context = beside.context if beside else browser.new_context(**options)  # type: ignore[arg-type]
         self.context.set_default_timeout(15_000)
         self.user = user
         self.errors: list[str] = []
@@ -81,6 +83,7 @@ class DemoWindow:
 
     def select(self, words: str) -> None:
         """Select these words with the mouse, as they stand in one text node of the article."""
+        self.page.bring_to_front()  # Chromium draws tabs in the background rarely, the mouse waits
         box = self.page.evaluate(
             f"""words => {{
               const boxes = ({RANGE_OF_WORDS})(words).getClientRects()
