@@ -7,9 +7,13 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, TextIO
+
+log = logging.getLogger(__name__)
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 WITHHELD = frozenset(
@@ -17,6 +21,10 @@ WITHHELD = frozenset(
 )
 """Fields that are never written, whoever passes them."""
 QUERY = re.compile(r"\?[^\s\"']+")
+OWN_WORDS = ("crdt_chat", "store", "sqlite3", "anyio", "uvicorn")
+"""Packages whose exceptions hold fixed sentences."""
+PROGRAMMING = (TypeError, AttributeError, NameError, ImportError)
+"""Built-in exceptions whose texts name types and variables, never values."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FLOORS = {"uvicorn.access": logging.CRITICAL, "websockets": logging.INFO, "asyncio": logging.INFO}
 """Lowest levels of loggers that would write query strings or frame contents below them."""
@@ -25,6 +33,7 @@ FLOORS = {"uvicorn.access": logging.CRITICAL, "websockets": logging.INFO, "async
 def configure(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Send the logs of the whole process to `stream` (stderr), replacing what was set up before.
 
+    What ends the process or one of its threads is logged, too, by the same rules as all else.
     level: debug, info, warning or error. Raises ValueError for any other.
     """
     number = logging.getLevelNamesMapping().get(level.upper())
@@ -36,6 +45,22 @@ def configure(level: str = "info", *, as_json: bool = False, stream: TextIO | No
     logging.captureWarnings(capture=True)
     for name, floor in FLOORS.items():
         logging.getLogger(name).setLevel(max(number, floor))
+    sys.excepthook = _log_the_end
+    threading.excepthook = _log_the_end_of_a_thread
+
+
+def _log_the_end(
+    kind: type[BaseException], error: BaseException, stack: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, stack)
+    else:
+        log.critical("the process ends", exc_info=error)
+
+
+def _log_the_end_of_a_thread(ending: threading.ExceptHookArgs) -> None:
+    named = {"thread": ending.thread.name if ending.thread else "unknown"}
+    log.critical("a thread has ended", extra=named, exc_info=ending.exc_value)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -50,23 +75,28 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def failure_of(record: logging.LogRecord) -> str:
-    """Type and stack of the exception in `record`, or "".
-
-    The text of an exception may quote a comment, so only our own errors, whose sentences are fixed,
-    and the system's show theirs.
-    """
+    """Type and stack of the exception in `record`, its causes and its members, or ""."""
     if record.exc_info is None or record.exc_info[1] is None:
         return ""
-    error = record.exc_info[1]
-    stack = "".join(
-        ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
-    )
+    return "\n".join(_told(record.exc_info[1]))
+
+
+def _told(error: BaseException) -> list[str]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = [] if cause is None else [*_told(cause), "", "and that led to:", ""]
+    stack = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    lines += ["Traceback (most recent call last):", *stack.splitlines(), _sentence(error)]
+    if isinstance(error, BaseExceptionGroup):
+        lines += [f"  | {line}" for member in error.exceptions for line in _told(member)]
+    return lines
+
+
+def _sentence(error: BaseException) -> str:
+    """What kind it is, with its text where that cannot quote a comment."""
     kind = type(error)
-    shown = isinstance(error, OSError) or kind.__module__.startswith(
-        ("crdt_chat", "store", "sqlite")
-    )
+    shown = isinstance(error, (*PROGRAMMING, OSError)) or kind.__module__.startswith(OWN_WORDS)
     sentence = f"{kind.__module__}.{kind.__qualname__}" + (f": {error}" if shown else "")
-    return f"{stack}{QUERY.sub('?[withheld]', sentence)}"
+    return QUERY.sub("?[withheld]", sentence)
 
 
 class JsonLines(logging.Formatter):

@@ -47,14 +47,15 @@ def browser_code(address: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def run_python(address: str) -> str:
-    return subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code("python").replace(STATED, address)],
         capture_output=True,
-        check=True,
         text=True,
         timeout=SECONDS,
         cwd=ROOT,
-    ).stdout
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def test_the_python_annotates_and_reads_it_back(address):

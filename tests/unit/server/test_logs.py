@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -18,7 +20,9 @@ def restored():
     kept, level = root.handlers[:], root.level
     for name in logs.FLOORS:
         before[name] = logging.getLogger(name).level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = kept
     root.setLevel(level)
     for name, number in before.items():
@@ -77,6 +81,41 @@ def test_a_failure_shows_type_and_stack_but_not_what_it_quotes(stream, as_json):
     assert "builtins.ValueError" in stream.getvalue()
     assert "test_logs.py" in stream.getvalue()
     assert "invalid literal" not in stream.getvalue()
+
+
+def test_causes_and_members_of_a_failure_are_shown(stream):
+    logs.configure("info", stream=stream)
+    try:
+        try:
+            {}["pri" + "vate"]
+        except KeyError as error:
+            raise ExceptionGroup("several", [PageBroken("ours")]) from error
+    except ExceptionGroup:
+        LOG.exception("connection ended")
+    told = stream.getvalue()
+    assert told.index("builtins.KeyError") < told.index("and that led to:")
+    assert "  | crdt_chat.errors.PageBroken: ours" in told
+    assert "private" not in told
+
+
+def test_mistakes_in_our_code_are_told_in_full(stream):
+    logs.configure("info", stream=stream)
+    try:
+        len(1)  # type: ignore[arg-type]
+    except TypeError:
+        LOG.exception("connection ended")
+    assert "builtins.TypeError: object of type 'int' has no len()" in stream.getvalue()
+
+
+def test_the_end_of_the_process_and_of_a_thread_is_told_by_the_same_rules(stream):
+    logs.configure("info", stream=stream)
+    sys.excepthook(ValueError, ValueError("private"), None)
+    worker = threading.Thread(target=int, args=("private",), name="writer")
+    worker.start()
+    worker.join()
+    assert "the process ends" in stream.getvalue()
+    assert "a thread has ended thread=writer" in stream.getvalue()
+    assert "private" not in stream.getvalue()
 
 
 def test_our_own_sentences_are_shown(stream):
