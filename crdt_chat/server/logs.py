@@ -59,7 +59,7 @@ def _log_the_end(
 
 
 def _log_the_end_of_a_thread(ending: threading.ExceptHookArgs) -> None:
-    named = {"thread": ending.thread.name if ending.thread else "unknown"}
+    named = {"worker": ending.thread.name if ending.thread else "unknown"}
     log.critical("a thread has ended", extra=named, exc_info=ending.exc_value)
 
 

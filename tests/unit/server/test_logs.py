@@ -114,7 +114,7 @@ def test_the_end_of_the_process_and_of_a_thread_is_told_by_the_same_rules(stream
     worker.start()
     worker.join()
     assert "the process ends" in stream.getvalue()
-    assert "a thread has ended thread=writer" in stream.getvalue()
+    assert "a thread has ended worker=writer" in stream.getvalue()
     assert "private" not in stream.getvalue()
 
 
