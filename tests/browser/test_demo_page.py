@@ -143,7 +143,7 @@ def test_a_closed_door_is_shown_and_not_tried_again(reader):
 
     ada = reader("ada", before=refuse, live=False)
     ada.await_link("refused")
-    assert "The server has closed this page to you (4403, Not for you.)" in ada.strip()
+    assert "The server does not accept what this window holds. (4403: Not for you.)" in ada.strip()
     assert ada.page.get_by_role("button", name="Reload the page").is_visible()
     ada.page.wait_for_timeout(1_000)  # a second try would come after 200 ms
     assert len(tries) == 1

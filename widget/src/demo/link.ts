@@ -6,6 +6,13 @@ import { nameOf, type Reader } from './reader'
 import { badge } from './view'
 
 const STATES = { connecting: 'Connecting…', live: 'Live', offline: 'Offline', refused: 'Closed' }
+const CLOSED: Record<number, string> = {
+  4401: 'You are no longer signed in.',
+  4403: 'The server does not accept what this window holds.',
+  4404: 'This page is not open to visitors here.',
+  4409: 'The page was rewritten by its keepers.',
+  4413: 'What this window sent is too large.'
+}
 const SHOWN = 6
 const NOTICE_MS = 6000
 
@@ -26,7 +33,7 @@ export class LinkBar {
     provider.on('sync', (synced) => { if (synced) this.online() })
     provider.on('connection-close', () => { if (this.state !== 'refused') this.show('offline') })
     provider.on('closed', ({ code, reason }) => {
-      this.refusal = `The server has closed this page to you (${code}${reason === '' ? '' : `, ${reason}`}).`
+      this.refusal = `${CLOSED[code] ?? 'The server has closed the connection.'} (${code}${reason === '' ? '' : `: ${reason}`})`
       this.show('refused')
     })
     provider.awareness.on('change', () => this.show())
