@@ -29,7 +29,7 @@ class RawClient:
 
     def send(self, frame: bytes) -> None:
         """One frame as it is."""
-        if frame[:1] == b"\x00":
+        if frame[:2] in (b"\x00\x01", b"\x00\x02"):
             self.sent += 1
         self.socket.send(frame)
 
