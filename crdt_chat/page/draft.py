@@ -6,7 +6,6 @@ verdict, judged on net effect": a Draft is that unit of verdict.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from crdt_chat.page.index import OFF, Burnt, Entry, Stretch
@@ -32,56 +31,75 @@ def covers(ranges: Sequence[tuple[int, int]] | None, first: int, end: int) -> bo
     return place >= 0 and end <= ranges[place][1]
 
 
-@dataclass(slots=True, eq=False)
 class Draft:
     """The entry `root`/`name` as the update would leave it.
 
-    entry: as it is, None if nobody ever wrote it. removes: the update deletes the live leaf. burnt:
-    what the origin is, if it is no entry's. The new branch is the first `kept` stretches of the
-    entry's, the last of them ending at clock `kept_last`, and then `grown`; `leaf` is its last item
-    if that is new.
+    entry: as it is, None if nobody ever wrote it; live: whether it has a value now, before: that value.
+    burnt: what the origin is, if it is no entry's. items: the new structs. removes: the update deletes
+    the live leaf. tip: the last unit of the new branch; leaf: the item that holds it, if it is new.
+    effect, after, doubled: see `settle`. refusal, fate, mended: the outcome. swept: a deletion takes it.
     """
 
-    root: str
-    name: str
-    entry: Entry | None
-    burnt: Burnt | None = None
-    items: list[Item] = field(default_factory=list)
-    removes: bool = False
-    kept: int = 0
-    kept_last: int = 0
-    grown: list[Stretch] = field(default_factory=list)
-    leaf: Item | None = None
-    effect: Effect = "none"
-    after: Json = None
-    doubled: bool = False
-    before: Json = None
-    refusal: Fault | None = None
-    fate: Fate = "kept"
-    mended: bool = True
-    judged: bool = False
-    swept: bool = False
+    __slots__ = (
+        "_grown",
+        "_kept",
+        "_kept_last",
+        "after",
+        "before",
+        "burnt",
+        "doubled",
+        "effect",
+        "entry",
+        "fate",
+        "items",
+        "judged",
+        "leaf",
+        "live",
+        "mended",
+        "name",
+        "refusal",
+        "removes",
+        "root",
+        "swept",
+        "tip",
+    )
 
-    @property
-    def live(self) -> bool:
-        """Whether the entry has a value now."""
-        return self.entry is not None and self.entry.live
+    def __init__(
+        self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None
+    ) -> None:
+        self.root = root
+        self.name = name
+        self.entry = entry
+        self.burnt = burnt
+        self.items: list[Item] = []
+        self.removes = False
+        self.leaf: Item | None = None
+        # The new branch: the first `_kept` stretches of the entry's, the last of them ending at clock
+        # `_kept_last`, and then `_grown`.
+        self._grown: list[Stretch] = []
+        if entry is None:
+            self.live = False
+            self.tip: Id | None = None
+            self._kept = self._kept_last = 0
+        else:
+            self.live = entry.live
+            self.tip = entry.client, entry.last
+            self._kept = entry.depth()
+            self._kept_last = entry.last
+        self.effect: Effect = "none"
+        self.before: Json = None
+        self.after: Json = None
+        self.doubled = False
+        self.judged = False
+        self.refusal: Fault | None = None
+        self.fate: Fate = "kept"
+        self.mended = True
+        self.swept = False
 
     @property
     def key(self) -> str:
         """How refusals and verdicts call this entry."""
         return f"{self.root}/{self.name}"
-
-    def last_unit(self) -> Id | None:
-        """The leaf of the new branch; None where there is no unit at all."""
-        if self.grown:
-            return self.grown[-1].client, self.grown[-1].last
-        if not self.kept:
-            return None
-        assert self.entry is not None
-        stretch = self.entry.stretch(self.kept - 1)
-        assert stretch is not None
-        return stretch.client, self.kept_last
 
     def attach(self, item: Item, number: int) -> int:
         """Hang `item` on its origin, which is of stretch `number`; returns the stretch it is of.
@@ -94,10 +112,10 @@ class Draft:
             first = self._stretch(0)
             if first is not None and item.client <= first.client:
                 return OFF
-            self.kept = 0
-            self.grown.clear()
-        elif item.origin != self.last_unit():
-            if not self._beats(item, number):
+            self._kept = 0
+            self._grown.clear()
+        elif item.origin != self.tip:
+            if not self._beats(item, item.origin, number):
                 return OFF
             self._cut(number, item.origin[1])
         self.leaf = item
@@ -105,18 +123,16 @@ class Draft:
 
     def _stretch(self, number: int) -> Stretch | None:
         """Stretch of the new branch, from the root down."""
-        if number >= self.kept:
-            number -= self.kept
-            return self.grown[number] if number < len(self.grown) else None
-        assert self.entry is not None
+        if self.entry is None or number >= self._kept:
+            number -= self._kept
+            return self._grown[number] if number < len(self._grown) else None
         stretch = self.entry.stretch(number)
-        if stretch is None or number < self.kept - 1:
+        if stretch is None or number < self._kept - 1:
             return stretch
-        return stretch._replace(last=self.kept_last)
+        return stretch._replace(last=self._kept_last)
 
-    def _beats(self, item: Item, number: int) -> bool:
-        assert item.origin is not None
-        client, clock = item.origin
+    def _beats(self, item: Item, origin: Id, number: int) -> bool:
+        client, clock = origin
         stretch = self._stretch(number)
         if (
             stretch is None
@@ -131,33 +147,36 @@ class Draft:
 
     def _cut(self, number: int, last: int) -> None:
         """Let the branch end with clock `last` of this stretch."""
-        if number < self.kept:
-            self.kept = number + 1
-            self.kept_last = last
-            self.grown.clear()
+        if number < self._kept:
+            self._kept = number + 1
+            self._kept_last = last
+            self._grown.clear()
         else:
-            del self.grown[number - self.kept + 1 :]
-            self.grown[-1] = self.grown[-1]._replace(last=last)
+            del self._grown[number - self._kept + 1 :]
+            self._grown[-1] = self._grown[-1]._replace(last=last)
 
     def _extend(self, item: Item) -> int:
         """Add the item at the end of the branch, to the last stretch where it continues it."""
         last = item.clock + item.length - 1
-        if item.origin == (item.client, item.clock - 1):
-            if self.grown:
-                self.grown[-1] = self.grown[-1]._replace(last=last)
-            else:
-                self.kept_last = last
+        self.tip = item.client, last
+        if item.origin != (item.client, item.clock - 1):
+            self._grown.append(Stretch(item.client, item.clock, last))
+        elif self._grown:
+            self._grown[-1] = self._grown[-1]._replace(last=last)
         else:
-            self.grown.append(Stretch(item.client, item.clock, last))
-        return self.kept + len(self.grown) - 1
+            self._kept_last = last
+        return self._kept + len(self._grown) - 1
 
     def settle(self, deleted: Ranges) -> None:
-        """Find the net effect, all items being attached; `deleted` is the update's delete set."""
+        """Find the net effect, all items being attached; `deleted` is the update's delete set.
+
+        `after` is the new value of a write. doubled: an item of several values that does not lie wholly
+        in the delete set, which is no map entry of an honest client.
+        """
         for item in self.items:
             if item.length > 1 and item.values is not None:
-                ranges = deleted.get(item.client)
-                if not covers(ranges, item.clock, item.clock + item.length):
-                    self.doubled = True
+                end = item.clock + item.length
+                self.doubled = self.doubled or not covers(deleted.get(item.client), item.clock, end)
         leaf = self.leaf
         if leaf is None:
             self.effect = "remove" if self.removes else "none"
@@ -180,28 +199,20 @@ class Draft:
     def commit(self) -> Entry:
         """The entry as the update leaves it: the tree has grown by the items, whatever they hold."""
         entry = self.entry
-        live = self.lives()
         if entry is None:
-            *above, leaf = self.grown
-            return Entry(self.root, self.name, live, *leaf, above or None)
-        entry.live = live
+            *above, leaf = self._grown
+            return Entry(self.root, self.name, self.lives(), *leaf, above or None)
+        entry.live = self.lives()
         if self.leaf is None:
             return entry
-        above = entry.above or []
-        if self.kept > len(above):
-            above.append(Stretch(entry.client, entry.first, self.kept_last))
+        branch = entry.above or []
+        if self._kept > len(branch):
+            branch.append(Stretch(entry.client, entry.first, self._kept_last))
         else:
-            del above[self.kept :]
-            if above:
-                above[-1] = above[-1]._replace(last=self.kept_last)
-        above += self.grown
-        entry.client, entry.first, entry.last = above.pop()
-        entry.above = above or None
+            del branch[self._kept :]
+            if branch:
+                branch[-1] = branch[-1]._replace(last=self._kept_last)
+        branch += self._grown
+        entry.client, entry.first, entry.last = branch.pop()
+        entry.above = branch or None
         return entry
-
-
-def draft_of(root: str, name: str, entry: Entry | None, burnt: Burnt | None = None) -> Draft:
-    """A draft that changes nothing yet."""
-    if entry is None:
-        return Draft(root, name, None, burnt)
-    return Draft(root, name, entry, burnt, kept=entry.depth(), kept_last=entry.last)

@@ -53,11 +53,10 @@ class Entry:
 
     def stretch(self, number: int) -> Stretch | None:
         """The stretch of this number from the root down, None beyond the leaf."""
-        above = 0 if self.above is None else len(self.above)
-        if number < above:
-            assert self.above is not None
-            return self.above[number]
-        return Stretch(self.client, self.first, self.last) if number == above else None
+        above = self.above or ()
+        if number < len(above):
+            return above[number]
+        return Stretch(self.client, self.first, self.last) if number == len(above) else None
 
 
 class Burnt(NamedTuple):
@@ -137,9 +136,9 @@ class Index:
         runs = self.runs.get(client)
         return 0 if runs is None else runs.end
 
-    def at(self, unit: Id) -> tuple[Owner, int]:
-        """Whose this known unit is, and the number of its stretch."""
-        return self.runs[unit[0]].at(unit[1])
+    def at(self, client: int, clock: int) -> tuple[Owner, int]:
+        """Whose a known unit is, and the number of its stretch."""
+        return self.runs[client].at(clock)
 
     def entry(self, root: str, name: str) -> Entry | None:
         """The entry of this name, if anybody ever wrote it."""

@@ -13,6 +13,8 @@ from crdt_chat.page.verdict import Change, Counts, GateRows, Json
 SERVER: Final = ""
 """Owner of the client ids under which the server itself writes: no person has an empty user id."""
 
+ENTITY_ROOTS: Final = ("annotations", "comments")
+
 
 class Past(NamedTuple):
     """What never changes of an annotation or comment, also after its deletion."""
@@ -22,13 +24,17 @@ class Past(NamedTuple):
 
 
 class Ledger:
-    """The facts that the rules look up, each in constant time."""
+    """The facts that the rules look up, each in constant time.
+
+    gone: creator and time of annotations and comments that are not there now; of the others the
+    document tells. standing: per annotation or comment the (encoded) users whose deletion of it stands.
+    """
 
     __slots__ = (
         "annotations",
         "closed",
         "comments",
-        "entities",
+        "gone",
         "held",
         "owners",
         "reacting",
@@ -37,7 +43,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.owners: dict[int, str] = {}
-        self.entities: dict[str, Past] = {}
+        self.gone: dict[str, Past] = {}
         self.held: set[str] = set()
         self.standing: dict[str, set[str]] = {}
         self.closed: set[str] = set()
@@ -46,29 +52,38 @@ class Ledger:
         self.comments = 0
 
     def add(self, rows: GateRows) -> None:
-        """Take rows: those of the store when a page is loaded, or those of a verdict."""
-        self.owners.update(rows.owners)
+        """Take the rows of the store when a page is loaded, before the changes that fill it."""
         users: dict[str, str] = {}
+        for client, user in rows.owners:
+            self.owners.setdefault(client, users.setdefault(user, user))
         for name, creator, created in rows.entities:
-            self.entities[name] = Past(users.setdefault(creator, creator), created)
+            self.gone.setdefault(name, Past(users.setdefault(creator, creator), created))
         self.held.update(rows.held)
         self.held.difference_update(rows.released)
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Count what has changed in the document."""
         for change in changes:
-            root, name, after = change.root, change.name, change.after
-            step = (after is not None) - (change.before is not None)
-            if root == "comments":
-                self.comments += step
-            elif root == "annotations":
-                self.annotations += step
-            elif root == "reactions" and step:
-                self._react(reacting(name), step)
-            elif root == "deleted" and step:
-                self._stand(entity_of(root, name), user_of(name), step)
-            elif root == "closed":
-                self._close(name, after)
+            root = change.root
+            step = (change.after is not None) - (change.before is not None)
+            if root == "closed":
+                self._close(change.name, change.after)
+            elif step and root in ENTITY_ROOTS:
+                self._count(change, step)
+            elif step and root == "reactions":
+                self._react(reacting(change.name), step)
+            elif step and root == "deleted":
+                self._stand(entity_of(root, change.name), user_of(change.name), step)
+
+    def _count(self, change: Change, step: int) -> None:
+        if change.root == "comments":
+            self.comments += step
+        else:
+            self.annotations += step
+        if step < 0:
+            self.gone[change.name] = past_in(change.before)
+        else:
+            self.gone.pop(change.name, None)
 
     def _react(self, key: str, step: int) -> None:
         count = self.reacting.get(key, 0) + step
@@ -95,6 +110,11 @@ class Ledger:
     def counts(self) -> Counts:
         """How many annotations and comments are live."""
         return Counts(self.annotations, self.comments)
+
+
+def past_in(value: Json) -> Past:
+    """Creator and time as the value of an annotation or comment gives them."""
+    return Past(value["creator"], value["created"])
 
 
 def reacting(name: str) -> str:

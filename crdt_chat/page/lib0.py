@@ -1,4 +1,4 @@
-"""The bottom of every Yjs update: lib0's integers, texts and `Any` values, read strictly, written canonically.
+"""The bottom of every Yjs update: lib0's integers, texts and `Any` values, read strictly.
 
 A reader takes `(data, at)` and returns `(value, next position)`: no cursor object, since this runs
 for every byte that anybody sends. Reading beyond the end raises IndexError, which update.decode turns

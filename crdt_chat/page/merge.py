@@ -40,22 +40,18 @@ def _append(out: list[Struct], run: Sequence[Struct], deleted: Ranges) -> None:
     if out and out[-1].clock + out[-1].length != run[0].clock:
         raise ValueError("the updates do not follow each other")
     for struct in run:
-        last = out[-1] if out else None
         if isinstance(struct, Item) and struct.values is not None:
             gone = covers(deleted.get(struct.client), struct.clock, struct.clock + struct.length)
             struct = struct._replace(values=None) if gone else struct
-        if isinstance(last, Gc) and isinstance(struct, Gc):
-            out[-1] = last._replace(length=last.length + struct.length)
-        elif _continues(last, struct):
-            assert last is not None
-            out[-1] = last._replace(length=last.length + struct.length)
+        if out and _continues(out[-1], struct):
+            out[-1] = out[-1]._replace(length=out[-1].length + struct.length)
         else:
             out.append(struct)
 
 
-def _continues(last: Struct | None, struct: Struct) -> bool:
-    """Whether both are deleted units of one chain: one item holds them."""
-    return (
+def _continues(last: Struct, struct: Struct) -> bool:
+    """Whether both are Gcs, or deleted units of one chain: one struct holds them."""
+    return (isinstance(last, Gc) and isinstance(struct, Gc)) or (
         isinstance(last, Item)
         and isinstance(struct, Item)
         and last.values is None

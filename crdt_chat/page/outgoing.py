@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.draft import Draft, covers
-from crdt_chat.page.index import BURNT, MENDED, Burnt, Index
-from crdt_chat.page.update import Gc, Id, Item, Struct, encode
+from crdt_chat.page.index import BURNT, MENDED, OFF, Entry, Index, Owner
+from crdt_chat.page.update import Gc, Item, Struct, encode
 from crdt_chat.page.verdict import Repair
 
 
@@ -51,14 +51,14 @@ def assemble(arrival: Arrival, index: Index, server: int) -> Outgoing:
         for struct, draft, _number in placed:
             _emit(outgoing, out, arrival, struct, draft)
         outgoing.structs[client] = out
+    clock = index.next(server)
     for draft in arrival.drafts.values():
         _emit_deletion(outgoing, draft)
-    puts = [draft for draft in arrival.drafts.values() if _needs_writing(draft)]
-    clock = index.next(server)
-    for clock, draft in enumerate(puts, clock):
-        item = Item(server, clock, 1, draft.last_unit(), "", "", (draft.before,))
-        arrival.place(item, draft, draft.attach(item, 0))
-        outgoing.structs.setdefault(server, []).append(item)
+        if _needs_writing(draft):
+            item = Item(server, clock, 1, draft.tip, "", "", (draft.before,))
+            clock += 1
+            arrival.place(item, draft, draft.attach(item, OFF))
+            outgoing.structs.setdefault(server, []).append(item)
     return outgoing
 
 
@@ -127,25 +127,23 @@ def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:
 
 def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
     """Delete the live leaf where the sender did, or where a deletion sweeps it away."""
-    if not draft.live or (draft.fate == "gc" and not draft.swept):
-        return
-    if draft.removes or draft.swept:
-        assert draft.entry is not None
-        outgoing.delete(*draft.entry.leaf())
+    entry = draft.entry
+    if entry is not None and draft.live and draft.fate != "gc" and (draft.removes or draft.swept):
+        outgoing.delete(entry.client, entry.last)
         outgoing.altered = outgoing.altered or not draft.removes
 
 
 def learn(arrival: Arrival, index: Index) -> None:
     """Let the index know what was applied."""
-    for draft in arrival.drafts.values():
-        if draft.fate != "gc":
-            entry = draft.commit()
-            if draft.entry is None:
-                index.entries[draft.root][draft.name] = draft.entry = entry
+    entries: dict[Draft, Entry] = {}
+    for (root, name), change in arrival.drafts.items():
+        if change.fate != "gc":
+            entry = entries[change] = change.commit()
+            if change.entry is None:
+                index.entries[root][name] = entry
     for client, placed in arrival.placed.items():
         for struct, draft, number in placed:
-            if draft is None or draft.fate == "gc" or draft.entry is None:
-                mended = draft is not None and draft.mended
-                index.append(client, MENDED if mended else BURNT, number, struct.length)
-            else:
-                index.append(client, draft.entry, number, struct.length)
+            owner: Owner | None = BURNT if draft is None else entries.get(draft)
+            if owner is None:
+                owner = MENDED if draft is not None and draft.mended else BURNT
+            index.append(client, owner, number, struct.length)

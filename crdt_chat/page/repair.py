@@ -1,4 +1,4 @@
-"""What becomes of a refused key (design 4): tomb, put or GC, so that its sender is mended by rollback where possible.
+"""What becomes of a refused key (design 4): tomb, put or GC, so that rollback mends its sender if it can.
 
 *tomb*: its structs stay as deleted units. *put*: the same, and the server writes the old value after
 them. *GC*: their clocks are burnt, and what builds on them is refused, too.
@@ -6,6 +6,7 @@ them. *GC*: their clocks are burnt, and what builds on them is refused, too.
 
 from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
 from crdt_chat.page.hearing import Hearing
+from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.rules import may_empty, may_write
 
 
@@ -16,13 +17,11 @@ def repair(hearing: Hearing, draft: Draft) -> None:
     write it (or may empty it and only removed); otherwise GC. Fresh annotation and comment ids, invalid
     names and unknown entities are always GC."
     """
-    assert draft.refusal is not None
     root, name = draft.root, draft.name
+    rule = "" if draft.refusal is None else draft.refusal.rule
     if root == UNKNOWN_ROOT:
         _burn(draft, mended=draft.burnt is not None and draft.burnt.mended)
-    elif draft.refusal.rule in ("root", "key", "unknown"):
-        _burn(draft, mended=True)
-    elif draft.entry is None and root in ("annotations", "comments"):
+    elif rule in ("root", "key", "unknown") or (draft.entry is None and root in ENTITY_ROOTS):
         _burn(draft, mended=True)
     elif draft.swept:
         draft.fate = "tomb"

@@ -61,7 +61,7 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
     if (
         draft.root == "annotations"
         and hearing.role < Role.EDITOR
-        and draft.name not in hearing.ledger.entities
+        and hearing.past_of(draft.name) is None
     ):
         return ANNOTATES
     fault = values.check(draft.root, draft.after, hearing.limits)
@@ -100,7 +100,7 @@ def _write_comment(hearing: Hearing, draft: Draft) -> Fault | None:
         return UNKNOWN
     if draft.live or draft.swept:
         return None
-    known = draft.name in hearing.ledger.entities
+    known = draft.name in hearing.ledger.gone
     if hearing.removed(draft.name) if known else hearing.stands(draft.name):
         return DELETED
     if hearing.is_closed(draft.name):

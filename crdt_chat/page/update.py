@@ -116,7 +116,7 @@ def _read_struct(data: bytes, at: int, client: int, clock: int) -> tuple[Struct,
     info = data[at]
     at += 1
     content = info & 31
-    if content == _ANY or content == _DELETED:
+    if content in (_ANY, _DELETED):
         return _read_item(data, at, info, client, clock)
     if info != _GC and info != _SKIP:
         raise Malformed("a struct of unknown or forbidden content")

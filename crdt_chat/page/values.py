@@ -1,4 +1,4 @@
-"""The exact shape and size of each root's value (design 3): anything unknown is refused, by `shape` or `size`."""
+"""The exact shape and size of each root's value (design 3); anything unknown is refused."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple

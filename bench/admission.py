@@ -1,0 +1,154 @@
+"""What one update costs at the gate: an edit, and a new annotation with its comment, on small and big pages.
+
+    python bench/admission.py [--seed 1] [--repeat 2000] [--json]
+
+Prints the median microseconds of `Page.receive` (decode, rules, apply, index) for 10 and 10,000
+annotations and 10 and 5,000 client ids, and the memory of open pages of 50 annotations. The updates are
+those of one client in a row, as yjs writes them; wall time of one thread.
+"""
+
+import argparse
+import gc
+import json
+import random
+import resource
+import statistics
+import time
+from dataclasses import replace
+
+from crdt_chat.identity import Grant, Role
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.page import Page
+from crdt_chat.page.update import Item, encode
+from crdt_chat.page.verdict import GateRows, Json
+
+LIMITS = replace(PageLimits(), annotations=1_000_000, comments=1_000_000, state=2**30)
+ADA = Grant("t", "ada@example.org", "Ada", Role.EDITOR)
+NOW = 1_763_000_000_000
+
+
+class Writer:
+    """One Yjs client that annotates, comments and edits, and knows its own clock."""
+
+    def __init__(self, seed: random.Random, client: int) -> None:
+        self.seed = seed
+        self.client = client
+        self.clock = 0
+        self.comments: list[tuple[str, int]] = []
+
+    def _id(self) -> str:
+        raw = f"{self.seed.getrandbits(128):032x}"
+        return f"{raw[:8]}-{raw[8:12]}-7{raw[13:16]}-{raw[16:20]}-{raw[20:]}"
+
+    def _text(self, length: int) -> str:
+        words = self.seed.choices(["the", "margin", "of", "a", "page", "is", "wide"], k=length)
+        return " ".join(words)[:length]
+
+    def annotate(self) -> bytes:
+        """A new annotation (quote 60, prefix and suffix 32, position) with its comment of 200 characters."""
+        annotation, comment, gesture = self._id(), self._id(), self._id()
+        start = self.seed.randrange(100_000)
+        quote = {
+            "type": "TextQuoteSelector",
+            "exact": self._text(60),
+            "prefix": self._text(32),
+            "suffix": self._text(32),
+        }
+        position = {"type": "TextPositionSelector", "start": start, "end": start + 60}
+        base = {"creator": ADA.user, "created": NOW + self.clock}
+        name = f"{annotation}/{comment}"
+        values = (
+            ("annotations", annotation, base | {"target": {"selector": [quote, position]}, "broadcastId": gesture}),
+            ("comments", name, base | {"body": self._text(200), "broadcastId": gesture}),
+        )
+        items = [
+            Item(self.client, self.clock + number, 1, None, root, key, (value,))
+            for number, (root, key, value) in enumerate(values)
+        ]
+        self.comments.append((name, self.clock + 1))
+        self.clock += 2
+        return encode({self.client: items}, {})
+
+    def edit(self, page: Page) -> bytes:
+        """A new body for the last comment."""
+        name, before = self.comments[-1]
+        old: Json = page.value("comments", name)
+        value = old | {"body": self._text(200), "edited": NOW + self.clock}
+        item = Item(self.client, self.clock, 1, (self.client, before), "", "", (value,))
+        self.comments[-1] = (name, self.clock)
+        self.clock += 1
+        return encode({self.client: [item]}, {self.client: [(before, before + 1)]})
+
+
+def build(seed: random.Random, annotations: int, clients: int) -> Page:
+    """A page with so many annotations, made by so many clients of one user."""
+    updates = []
+    rows = GateRows()
+    writers = [Writer(seed, 2**20 + seed.getrandbits(32)) for _ in range(clients)]
+    probe = Page(LIMITS, 9)
+    for number in range(max(annotations, clients)):
+        writer = writers[number % clients]
+        if number < annotations:
+            updates.append(writer.annotate())
+        else:
+            item = Item(writer.client, 0, 1, None, "comments", f"x/{number}", None)
+            updates.append(encode({writer.client: [item]}, {writer.client: [(0, 1)]}))
+        if number < annotations:
+            verdict = probe.receive(updates[-1], "update", ADA, NOW)
+            assert verdict.kind == "accepted", verdict
+            rows.entities += verdict.rows.entities
+    rows.owners = [(writer.client, ADA.user) for writer in writers]
+    return Page.load(None, updates, rows, LIMITS, 9)
+
+
+def measure(seed: random.Random, page: Page, repeat: int) -> tuple[float, float]:
+    """Median microseconds of an edit and of a new annotation with its comment."""
+    writer = Writer(seed, 2**20 + seed.getrandbits(32))
+    edits, creations = [], []
+    gc.collect()
+    for _ in range(repeat):
+        for costs, update in ((creations, writer.annotate()), (edits, None)):
+            update = update or writer.edit(page)
+            start = time.perf_counter_ns()
+            verdict = page.receive(update, "update", ADA, NOW)
+            costs.append(time.perf_counter_ns() - start)
+            assert verdict.kind == "accepted", verdict
+    return statistics.median(edits) / 1000, statistics.median(creations) / 1000
+
+
+def memory(seed: random.Random, pages: int = 200) -> float:
+    """KiB of resident memory for each open page of 50 annotations by 10 clients."""
+    updates = [build(seed, 50, 10).state() for _ in range(10)]
+    rows = GateRows()
+    gc.collect()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kept = [Page.load(updates[number % 10], (), rows, LIMITS, 9) for number in range(pages)]
+    gc.collect()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / len(kept)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=2000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    seed = random.Random(options.seed)
+    found: list[dict[str, float]] = []
+    kib = memory(seed)
+    for annotations, clients in ((10, 10), (10_000, 10), (10, 5_000), (10_000, 5_000)):
+        page = build(seed, annotations, clients)
+        edit, creation = measure(seed, page, options.repeat)
+        found.append({"annotations": annotations, "clients": clients, "edit": edit, "new": creation})
+    if options.json:
+        print(json.dumps({"seed": options.seed, "KiB per page of 50": kib, "microseconds": found}))
+        return
+    print(f"seed {options.seed}; an open page of 50 annotations: {kib:.0f} KiB")
+    print("annotations  client ids  edit us  new annotation + comment us")
+    for row in found:
+        print(f"{row['annotations']:11}  {row['clients']:10}  {row['edit']:7.1f}  {row['new']:8.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The live content of a page: the document, and what the gate knows of it without looking into it."""
+
+from collections.abc import Iterable
+
+from crdt_chat.errors import Malformed, PageBroken
+from crdt_chat.page.arrival import Arrival, retrace
+from crdt_chat.page.document import Document
+from crdt_chat.page.index import MENDED, Index
+from crdt_chat.page.layout import ROOTS
+from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
+from crdt_chat.page.outgoing import learn
+from crdt_chat.page.update import decode
+from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
+
+
+class Content:
+    """document, index and ledger, always in step with each other."""
+
+    __slots__ = ("_size", "document", "index", "ledger")
+
+    def __init__(self) -> None:
+        self.document = Document()
+        self.index = Index(ROOTS)
+        self.ledger = Ledger()
+        self._size = 0
+
+    @classmethod
+    def load(cls, updates: Iterable[bytes], rows: GateRows) -> "Content":
+        """The content of trusted updates: after a restart it says exactly what it said before.
+
+        Raises PageBroken if they are not what this gate lets come about.
+        """
+        content = cls()
+        content.document.apply(list(updates))
+        state = content.document.state()
+        content._size = len(state)
+        try:
+            arrival = retrace(decode(state), content.index)
+        except Malformed as error:
+            raise PageBroken("the stored page is not one that this gate wrote") from error
+        if arrival.lacks:
+            raise PageBroken("the stored page is incomplete")
+        learn(arrival, content.index)
+        for client, clock, length, repair in rows.refused:
+            if repair == "rollback":
+                content.index.mark(client, clock, length, MENDED)
+        content.ledger.add(rows)
+        for root in ROOTS:
+            content.ledger.apply(
+                Change(root, name, None, value)
+                for name, value in content.document.items(root).items()
+            )
+        return content
+
+    def apply(self, arrival: Arrival, verdict: Verdict) -> None:
+        """Carry out a verdict that has an update. Raises PageBroken."""
+        self.document.carry_out(verdict.update, verdict.changes)
+        learn(arrival, self.index)
+        for client, user in verdict.rows.owners:
+            self.ledger.owners[client] = user
+        self.ledger.apply(verdict.changes)
+        for name, creator, created in verdict.rows.entities:
+            # What came together with its own deletion was never there, and is remembered all the same.
+            if self.index.entries[ENTITY_ROOTS["/" in name]][name].live is False:
+                self.ledger.gone[name] = Past(creator, created)
+        self._size += len(verdict.update)
+
+    def past_of(self, entity: str) -> Past | None:
+        """Creator and time of an annotation or comment that is or was there. Raises PageBroken."""
+        past = self.ledger.gone.get(entity)
+        if past is None:
+            root = ENTITY_ROOTS["/" in entity]
+            entry = self.index.entry(root, entity)
+            if entry is not None and entry.live:
+                return past_in(self.document.read(root, entity))
+        return past
+
+    def value(self, root: str, name: str) -> Json | None:
+        """The value of an entry, None if it is absent. Raises PageBroken."""
+        entry = self.index.entry(root, name)
+        return self.document.read(root, name) if entry is not None and entry.live else None
+
+    def exceeds(self, more: int, limit: int) -> bool:
+        """Whether the state would outgrow `limit` bytes; the sum of the updates is an upper bound of it."""
+        if self._size + more > limit:
+            self._size = len(self.document.state())
+        return self._size + more > limit

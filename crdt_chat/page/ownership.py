@@ -1,0 +1,57 @@
+"""Whose a Yjs client id is (design 4, "Ownership"): nobody writes under another person's id."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from crdt_chat.identity import Grant, Role
+from crdt_chat.page.layout import decode_user, user_of
+from crdt_chat.page.update import Item, Struct
+from crdt_chat.page.verdict import Json
+
+
+def claim(
+    found: Mapping[int, Sequence[Struct]], owners: Mapping[int, str], grant: Grant
+) -> tuple[list[tuple[int, str]], set[int]]:
+    """Sort the client ids of new structs: those that now become the sender's, those that are others'.
+
+    "A Yjs client id belongs to the user of the first connection that announces it; an unannounced one
+    (an earlier page load) to the user whom its values name." One whose values name nobody is taken this
+    once, and stays nobody's.
+    """
+    claimed: list[tuple[int, str]] = []
+    foreign: set[int] = set()
+    for client, structs in found.items():
+        owner = owners.get(client)
+        if owner == grant.user:
+            continue
+        named = set(_named(structs, grant)) if owner is None else set()
+        if grant.user in named:
+            claimed.append((client, grant.user))
+        elif owner is not None or named:
+            foreign.add(client)
+    return claimed, foreign
+
+
+def _named(structs: Sequence[Struct], grant: Grant) -> Iterator[str]:
+    """The users whom these structs give as their writers, by their values or their entries' names."""
+    for struct in structs:
+        if isinstance(struct, Item):
+            if struct.root in ("reactions", "deleted"):
+                yield from _user_in(struct.name)
+            for value in struct.values or ():
+                if type(value) is dict:
+                    yield from _writers(value, struct, grant)
+
+
+def _user_in(name: str) -> Iterator[str]:
+    try:
+        yield decode_user(user_of(name))
+    except UnicodeDecodeError:
+        return
+
+
+def _writers(value: Mapping[str, Json], item: Item, grant: Grant) -> Iterator[str]:
+    names = [value.get("by")]
+    # A moderator's new anchor for somebody's annotation gives its creator, not the moderator.
+    if item.origin is None or "target" not in value or grant.role < Role.MODERATOR:
+        names.append(value.get("creator"))
+    yield from (name for name in names if type(name) is str and name)

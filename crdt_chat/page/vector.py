@@ -1,0 +1,44 @@
+"""State vectors: per client id the next clock. Read strictly, since a peer's is not to be trusted."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from crdt_chat.errors import Malformed, TooLarge
+from crdt_chat.page.index import Index
+from crdt_chat.page.lib0 import read_uint, write_uint
+
+UNKNOWN_IDS: Final = 1_000
+"""How many unknown client ids a peer's state vector may name (design 15)."""
+
+
+def encode_vector(clocks: Mapping[int, int]) -> bytes:
+    """The bytes of y-protocols' step 1."""
+    out = bytearray()
+    write_uint(out, len(clocks))
+    for client, clock in clocks.items():
+        write_uint(out, client)
+        write_uint(out, clock)
+    return bytes(out)
+
+
+def known_part(data: bytes, index: Index) -> dict[int, int]:
+    """What of a peer's state vector names clocks that this page has.
+
+    Raises Malformed for bad bytes, TooLarge for more ids than the page has plus UNKNOWN_IDS.
+    """
+    try:
+        count, at = read_uint(data, 0)
+        if count > len(index.runs) + UNKNOWN_IDS:
+            raise TooLarge("the state vector names too many unknown client ids")
+        known: dict[int, int] = {}
+        for _ in range(count):
+            client, at = read_uint(data, at)
+            clock, at = read_uint(data, at)
+            end = index.next(client)
+            if end:
+                known[client] = min(clock, end)
+    except IndexError as error:
+        raise Malformed("the state vector is cut short") from error
+    if at != len(data):
+        raise Malformed("bytes are left over")
+    return known
