@@ -26,8 +26,13 @@ OWN_WORDS = ("crdt_chat", "store", "sqlite3", "anyio", "uvicorn")
 PROGRAMMING = (TypeError, AttributeError, NameError, ImportError)
 """Built-in exceptions whose texts name types and variables, never values."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-FLOORS = {"uvicorn.access": logging.CRITICAL, "websockets": logging.INFO, "asyncio": logging.INFO}
-"""Lowest levels of loggers that would write query strings or frame contents below them."""
+FLOORS = {
+    "uvicorn.access": logging.CRITICAL,
+    "uvicorn.error": logging.WARNING,
+    "websockets": logging.INFO,
+    "asyncio": logging.INFO,
+}
+"""Lowest levels of loggers that below them write addresses with queries, frames, or nothing new."""
 
 
 def configure(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:

@@ -62,7 +62,7 @@ def test_text_lines_are_one_line_whatever_is_in_them(stream):
 def test_secrets_are_withheld_wherever_they_come_in(stream, as_json):
     logs.configure("debug", as_json=as_json, stream=stream)
     LOG.info("who", extra={"token": "s3cret", "body": "s3cret", "authorization": "s3cret"})
-    logging.getLogger("uvicorn.error").info(
+    logging.getLogger("uvicorn.error").warning(
         '%s - "WebSocket %s" [accepted]', "a", "/ws/t/p?token=s3cret"
     )
     logging.getLogger("uvicorn.access").info("GET /x?token=s3cret")
