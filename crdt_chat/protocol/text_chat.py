@@ -64,10 +64,16 @@ def events(
     an annotation that is there = updated-text-chat (design 10). page: its name. `look` and `below`
     read the page as it is after the changes.
     """
-    lifetimes = Lifetimes(changes, look)
+    latest = {(change.root, change.name): change.after for change, *_ in changes}
+
+    def known(root: str, name: str) -> Json:
+        # Most of what an event shows is in the commit itself: the document is asked for the rest.
+        return latest[root, name] if (root, name) in latest else look(root, name)
+
+    lifetimes = Lifetimes(changes, known)
     found = []
     for gesture in gestures(changes, new_broadcast_id):
-        told = _chat_of(page, gesture, lifetimes, look, below)
+        told = _chat_of(page, gesture, lifetimes, known, below)
         if told is None:
             continue
         kind = f"{gesture.effect}-text-chat"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -409,22 +410,38 @@ def test_a_new_annotation_costs_a_legacy_subscriber_under_1000_bytes(
 
 
 def test_a_subscriber_that_never_reads_is_cut_and_disturbs_nobody(
-    start_server: StartServer,
+    start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server(arguments=("--limits", "off"))
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[limits]\nping_s = 1.0\npong_s = 1.0\n")
+    server = start_server(arguments=("--limits", "off", "--config", str(settings)))
     ada = Legacy(server, next(PAGES), "ada")
     gauge = b'crdt_chat_connections{channel="legacy"} '
     with ada.http, ada.sub() as reader, never_reading(server, ada.listing()["urlIdWS"]):
         large = {"exact": "字" * 2_000, "prefix": "字" * 200, "suffix": "字" * 200}
         sent = 0
         deadline = time.monotonic() + 60
-        while gauge + b"1.0" not in server.get("/metrics")[1]:
+        while sent < 150 or gauge + b"1.0" not in server.get("/metrics")[1]:
             assert time.monotonic() < deadline
             for _ in range(20):
                 assert ada.post(f"b-{sent}", **large).status_code == 200
                 assert reader.event()["broadcastId"] == f"b-{sent}"
                 sent += 1
-    assert sent > 100
+
+
+def test_a_large_offline_batch_reaches_a_subscriber_whole(ada: Legacy, bob: YjsBrowser) -> None:
+    target = {"selector": [{"type": "TextQuoteSelector", "exact": "字" * 1_000}]}
+    value = {"creator": "bob", "created": 1, "target": target}
+    with ada.sub() as sub:
+        bob.disconnect()
+        for number in range(1_000):
+            said = value | {"broadcastId": f"b{number}"}
+            bob.transact([("set", "annotations", f"a{number}", said)])
+        bob.connect()
+        told = [sub.event() for _ in range(1_000)]
+    assert {event["broadcastId"] for event in told} == {f"b{number}" for number in range(1_000)}
+    stamps = [event["timestamp"] for event in told]
+    assert stamps == sorted(set(stamps))
 
 
 # -- catching up ------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """WS /sub: what happens on a page, one JSON object per text frame, to clients that never answer.
 
-One Feed per page encodes each frame once for all its subscribers; each of them has a bounded queue.
+One Feed per page encodes each frame once for all its subscribers; each of them has a bounded queue
+and, when that is full, is told from the event log instead of being dropped.
 """
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,6 +30,9 @@ from store.records import EventRow
 
 log = logging.getLogger(__name__)
 
+CATCH_UP_ROWS = 50
+"""Events that a lagging subscriber is told in one go; with the longest texts about 1 MiB."""
+
 CLOSE_S = 5.0
 """Seconds for a close frame to leave before the connection is cut."""
 
@@ -37,27 +42,42 @@ HEARD_PER_S, HEARD_BURST = 1.0, 60.0
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """One socket's queue. Over `limit` bytes it is closed: it catches up from the event log."""
+    """One socket's queue; over `limit` bytes it lags: it is told from the log once it has drained.
 
-    grant: Grant
+    cursor: timestamp (ms) of the last event queued. missed: an event was left out since the log was
+    last read. closing: why it was given up.
+    """
+
     limit: int
     size: int = 0
+    cursor: int = 0
+    lagging: bool = False
+    missed: bool = False
     closing: RemoteFault | None = None
     frames: deque[tuple[str, int]] = field(default_factory=deque)
     work: anyio.Event = field(default_factory=anyio.Event)
-    given_up: anyio.Event = field(default_factory=anyio.Event)
+
+    def event(self, timestamp: int, frame: str, size: int) -> None:
+        """Queue an event, or leave it to the log."""
+        if self.lagging or (self.frames and self.size + size > self.limit):
+            self.lagging = self.missed = True
+        else:
+            self.cursor = timestamp
+            self.push(frame, size)
 
     def push(self, frame: str, size: int) -> None:
-        """Queue a frame of `size` bytes, or give this subscriber up."""
-        if self.size + size > self.limit and self.frames:
-            # Nothing may be skipped on a live socket: its clients only fetch the log on reconnect.
-            self.closing = TryLater("too slow: reconnect and catch up")
-            self.frames.clear()
-            self.given_up.set()
-        elif self.closing is None:
-            self.frames.append((frame, size))
-            self.size += size
+        """Queue a frame of `size` bytes: presence, which the log does not have, or from the log."""
+        self.frames.append((frame, size))
+        self.size += size
         self.work.set()
+
+    def caught_up(self, rows: Sequence[EventRow]) -> None:
+        """Queue what the log had after `cursor`; live again if that was all."""
+        for row in rows:
+            frame = text_chat.frame(row.timestamp, row.body)
+            self.push(frame, len(frame.encode()))
+            self.cursor = row.timestamp
+        self.lagging = self.missed or len(rows) == CATCH_UP_ROWS
 
 
 class Feed:
@@ -88,13 +108,14 @@ class Feed:
             self._room.people.listeners.discard(self._presence)
 
     def _event(self, row: EventRow) -> None:
-        self._tell(text_chat.frame(row.timestamp, row.body))
+        frame = text_chat.frame(row.timestamp, row.body)
+        size = len(frame.encode())
+        for subscriber in self.subscribers:
+            subscriber.event(row.timestamp, frame, size)
 
     def _presence(self, change: PresenceChange) -> None:
         now = self._services.clock.now()
-        self._tell(text_chat.presence(now, max(1, change.count), change.joined, change.left))
-
-    def _tell(self, frame: str) -> None:
+        frame = text_chat.presence(now, max(1, change.count), change.joined, change.left)
         size = len(frame.encode())
         for subscriber in self.subscribers:
             subscriber.push(frame, size)
@@ -150,13 +171,13 @@ class Subscriptions:
             feed = self._feeds.setdefault(room, Feed(room, self._services))
             if len(feed.subscribers) >= self._services.limits.connections_per_page:
                 raise TryLater("too many people are on this page")
-            subscriber = Subscriber(grant, self._services.limits.outbox_bytes)
+            subscriber = Subscriber(self._services.limits.outbox_bytes)
             number = self._services.ids.number()
             room.people.arrive(number, grant)
             feed.join(subscriber)
             lost = True
             try:
-                lost = await self._tell(socket, subscriber)
+                lost = await self._tell(socket, subscriber, key)
             finally:
                 feed.leave(subscriber)
                 room.people.depart(number, lost=lost and subscriber.closing is None)
@@ -165,39 +186,52 @@ class Subscriptions:
         if subscriber.closing is not None:
             raise subscriber.closing
 
-    async def _tell(self, socket: WebSocket, subscriber: Subscriber) -> bool:
+    async def _tell(self, socket: WebSocket, subscriber: Subscriber, key: PageKey) -> bool:
         """Send and listen until either side ends it. Returns whether the socket was lost."""
         lost = True
         async with anyio.create_task_group() as tasks:
 
             async def write() -> None:
                 with suppress(WebSocketDisconnect):
-                    await self._write(socket, subscriber)
-                tasks.cancel_scope.cancel()
-
-            async def give_up() -> None:
-                # The writer itself may be stuck in a send that will never end.
-                await subscriber.given_up.wait()
+                    await self._write(socket, subscriber, key)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(write)
-            tasks.start_soon(give_up)
             lost = await _listen(socket)
             tasks.cancel_scope.cancel()
         return lost
 
-    async def _write(self, socket: WebSocket, subscriber: Subscriber) -> None:
-        """Send what is queued, one frame at a time, until cancelled."""
-        traffic = self._services.metrics.traffic
+    async def _write(self, socket: WebSocket, subscriber: Subscriber, key: PageKey) -> None:
+        """Send what is queued, one frame at a time, until the subscriber is given up."""
+        traffic, limits = self._services.metrics.traffic, self._services.limits
         while True:
-            if not subscriber.frames:
+            if subscriber.frames:
+                frame, size = subscriber.frames.popleft()
+                subscriber.size -= size
+                with anyio.move_on_after(limits.outbox_patience_s) as patience:
+                    await socket.send_text(frame)
+                if patience.cancelled_caught:
+                    subscriber.closing = TryLater("too slow: reconnect and catch up")
+                    return
+                traffic.sent(size)
+            elif not subscriber.lagging:
                 subscriber.work = anyio.Event()
                 await subscriber.work.wait()
-                continue
-            frame, size = subscriber.frames.popleft()
-            subscriber.size -= size
-            await socket.send_text(frame)
-            traffic.sent(size)
+            elif not await self._catch_up(subscriber, key):
+                return
+
+    async def _catch_up(self, subscriber: Subscriber, key: PageKey) -> bool:
+        """Queue the next part of what a drained subscriber was not told. False: it is given up."""
+        subscriber.missed = False
+        store = self._services.store
+        try:
+            rows = await store.events(key.tenant, key.page, subscriber.cursor, CATCH_UP_ROWS)
+        except StoreError:
+            log.exception("a legacy subscriber could not catch up")
+            subscriber.closing = TryLater("the event log cannot be read at the moment")
+            return False
+        subscriber.caught_up(rows)
+        return True
 
 
 async def _listen(socket: WebSocket) -> bool:

@@ -15,7 +15,7 @@ from crdt_chat.protocol.url_ids import user_token
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.pace import Pace
-from crdt_chat.server.legacy.subscriptions import Subscriber
+from crdt_chat.server.legacy.subscriptions import CATCH_UP_ROWS, Subscriber
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
 from crdt_chat.server.services import Clock
 from store.records import EventRow
@@ -37,30 +37,46 @@ def query(**parameters: str) -> bytes:
     return urlencode(parameters).encode()
 
 
-def test_a_subscriber_is_given_up_over_its_limit_instead_of_growing() -> None:
-    subscriber = Subscriber(ADA, limit=100)
-    subscriber.push("first", 90)
-    assert subscriber.closing is None
-    subscriber.push("second", 20)
-    assert isinstance(subscriber.closing, RemoteFault)
-    assert subscriber.closing.close_code == 1013
-    assert not subscriber.frames
-    subscriber.push("third", 5)
-    assert not subscriber.frames
-    assert subscriber.given_up.is_set()
+def row(at: int) -> EventRow:
+    """An event of this timestamp."""
+    return EventRow(at, "updated-text-chat", "b", "ada", f"a{at % 3}", '{"type":"x"}')
+
+
+def test_a_subscriber_over_its_limit_lags_instead_of_growing() -> None:
+    subscriber = Subscriber(limit=100)
+    subscriber.event(1, "first", 90)
+    subscriber.event(2, "second", 20)
+    subscriber.event(3, "third", 5)
+    assert [frame for frame, _ in subscriber.frames] == ["first"]
+    assert (subscriber.lagging, subscriber.cursor) == (True, 1)
 
 
 def test_one_large_frame_is_not_too_much_for_an_idle_subscriber() -> None:
-    subscriber = Subscriber(ADA, limit=100)
-    subscriber.push("large", 1_000)
-    assert subscriber.closing is None
-    assert len(subscriber.frames) == 1
+    subscriber = Subscriber(limit=100)
+    subscriber.event(1, "large", 1_000)
+    assert not subscriber.lagging
+
+
+def test_a_lagging_subscriber_is_live_again_only_when_it_was_told_everything() -> None:
+    subscriber = Subscriber(limit=10, lagging=True, missed=True)
+    subscriber.missed = False
+    subscriber.caught_up([row(at) for at in range(CATCH_UP_ROWS)])
+    assert subscriber.lagging
+    assert subscriber.cursor == CATCH_UP_ROWS - 1
+    subscriber.event(1_000, "while the log was being read", 1)
+    subscriber.caught_up([row(999)])
+    assert subscriber.lagging
+    subscriber.missed = False
+    subscriber.caught_up([row(1_000)])
+    assert not subscriber.lagging
+    told = [json.loads(frame)["timestamp"] for frame, _ in subscriber.frames]
+    assert told == [*range(CATCH_UP_ROWS), 999, 1_000]
 
 
 def test_too_many_events_are_thinned_to_the_last_of_each_annotation() -> None:
-    rows = [EventRow(at, "updated-text-chat", "b", "ada", f"a{at % 3}", "{}") for at in range(10)]
+    rows = [row(at) for at in range(10)]
     assert newest(rows, 10) == rows
-    assert [(row.timestamp, row.entity) for row in newest(rows, 9)] == [
+    assert [(one.timestamp, one.entity) for one in newest(rows, 9)] == [
         (7, "a1"),
         (8, "a2"),
         (9, "a0"),
