@@ -231,6 +231,8 @@ def revive(desk: Desk) -> Attack | None:
     if entry is None:
         return None
     name = entry.rpartition("/")[0]
+    if name not in desk.known:
+        return None  # what was made and deleted before anybody saw it is nobody's
     return Attack(([("set", "comments", name, comment(desk, body=evil(desk)))],))
 
 

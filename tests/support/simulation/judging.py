@@ -1,6 +1,6 @@
 """Every verdict is looked at from the outside: may this be, and why was that refused?"""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from crdt_chat.identity import Grant
 from crdt_chat.page.limits import PageLimits
@@ -26,6 +26,7 @@ class Judging:
         self.log: list[str] = []
         self.tabs: list[Tab] = []
         self.oracle = Oracle(limits)
+        self.refused: defaultdict[str | int, set[str]] = defaultdict(set)
         self.durable_past: dict[str, tuple[str, int]] = {}
 
     def remember(self) -> None:
@@ -68,11 +69,12 @@ class Judging:
             self.oracle.check(grant, verdict.changes, self.room.content())
 
     def _was_honest(self, tab: Tab, verdict: Verdict) -> None:
-        others = {key for one in self.tabs for key in one.refused}
+        before = self.refused[tab.user] | self.refused[tab.browser]
         for refusal in verdict.refusals:
-            race = explain(refusal, verdict, tab, self.room, others)
+            race = explain(refusal, verdict, tab, self.room, before)
             self.counts[f"race {race}"] += 1
-            tab.refused.add(refusal.key)
+            self.refused[tab.user].add(refusal.key)
+            self.refused[tab.browser].add(refusal.key)
         if verdict.repair == "reset":
             assert tab.undid or tab.demoted or tab.shared, f"an honest client is reset: {verdict}"
             self.counts["honest resets"] += 1

@@ -18,16 +18,18 @@ def split(key: str) -> tuple[str, str]:
     return root, name
 
 
-def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", others: set[str]) -> str:
+def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", before: set[str]) -> str:
     """The name of the race. Raises AssertionError for a refusal that no race explains.
 
-    others: keys refused before to tabs of the same person or browser.
+    before: keys refused earlier to tabs of the same person or of the same browser.
     """
     root, name = split(refusal.key)
     page = room.content()
     limits = room.limits
     rule = refusal.rule
-    builds = bool(tab.refused or others or len(verdict.refusals) > 1)
+    known = before | {one.key for one in verdict.refusals}
+    parents = {f"annotations/{name.split('/')[0]}", f"comments/{'/'.join(name.split('/')[:2])}"}
+    builds = bool(known & (parents - {refusal.key}))
     reasons: dict[str, list[tuple[str, bool]]] = {
         "deleted": [
             ("written against a deletion", covered(root, name, page.get("deleted", {}))),
@@ -43,10 +45,11 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", other
                 or len(page.get("comments", {})) >= limits.comments,
             )
         ],
-        "origin": [("builds on a refused operation", builds)],
+        "origin": [("builds on a refused operation", bool(before) or len(known) > 1)],
         "unknown": [
             ("builds on a refused operation", builds),
             ("another's unsent work in a shared browser", tab.shared),
+            ("below an undone creation", tab.undid),
             (
                 "below what was made and deleted before it was sent",
                 covered("comments", name, page.get("deleted", {})),
@@ -60,9 +63,13 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", other
         "owner": [
             ("undo in a deleted thread", tab.undid),
             ("a role lost while offline", tab.demoted),
+            ("another's removal in a shared browser", tab.shared),
         ],
         "identity": [("undo over another's value", tab.undid)],
-        "role": [("a role lost while offline", tab.demoted)],
+        "role": [
+            ("a role lost while offline", tab.demoted),
+            ("another's removal in a shared browser", tab.shared),
+        ],
     }
     for race, holds in reasons.get(rule, []):
         if holds:

@@ -34,7 +34,6 @@ class Tab:
     restored: bool = False
     shared: bool = False
     wants_reset: bool = False
-    refused: set[str] = field(default_factory=set)
     sent: list[Message] = field(default_factory=list)
 
     @property

@@ -97,6 +97,10 @@ class World(Judging):
             if other.user != tab.user:
                 for one in (*self.neighbours(tab), tab):
                     one.shared = True
+            for flag in ("undid", "restored", "demoted"):
+                either = getattr(tab, flag) or getattr(other, flag)
+                setattr(tab, flag, either)
+                setattr(other, flag, either)
             tab.replica.receive(other.replica.step2(tab.replica.state_vector()))
             other.replica.receive(tab.replica.step2(other.replica.state_vector()))
 
@@ -194,7 +198,7 @@ class World(Judging):
             if value["creator"] == tab.user
             and name not in now.get("comments", {})
             and name.split("/")[0] in now.get("annotations", {})
-            and f"comments/{name}" not in tab.refused
+            and f"comments/{name}" not in self.refused[tab.user]
         ]
         if lost:
             self.counts["comments re-submitted"] += len(lost)
