@@ -279,9 +279,9 @@ def test_made_and_deleted_in_one_commit_ends_deleted() -> None:
 def test_events_of_one_commit_never_end_on_an_older_state(page: Content) -> None:
     page.update("ada", ("annotations", "a1", annotation(broadcast_id="b2", title="first")))
     page.update("mod", ("annotations", "a1", annotation(broadcast_id="b3", title="second")))
-    page.update("ada", ("comments", "a1/c2", comment(broadcast_id="b2")))
+    page.update("ada", ("annotations", "a1", annotation(broadcast_id="b2", title="third")))
     titles = [json.loads(event.body)["chat"]["pageTitle"] for event in page.events()]
-    assert titles == ["second", "second"]
+    assert titles == ["third", "third"]
 
 
 # -- what is in an event -------------------------------------------------------------------------
