@@ -35,8 +35,10 @@ class PageKey:
 class Grant:
     """What one connection or request may do: the outcome of authentication, believed from then on.
 
-    `pages` are glob patterns over page names (empty: no page); `expires` is in seconds since the
-    epoch, None for never.
+    `pages` are glob patterns over page names (empty: no page); `expires` and `issued` are in
+    seconds since the epoch, None for never and unknown. key names what vouched for it (the id of a
+    tenant's key; None: an open tenant believed it), token is the token's own id: both are what a
+    revocation may name.
     """
 
     tenant: str
@@ -46,6 +48,9 @@ class Grant:
     avatar: str | None = None
     pages: tuple[str, ...] = ("*",)
     expires: float | None = None
+    issued: float | None = None
+    key: str | None = None
+    token: str | None = None
 
     def covers(self, key: PageKey) -> bool:
         """Whether this grant is for `key`'s tenant and one of its page patterns matches."""

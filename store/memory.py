@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
-from store import readmodel
+from store import readmodel, tenants
 from store.errors import Closed, StoreError
 from store.integrity import differences
 from store.memory_page import (
@@ -48,6 +48,7 @@ class MemoryStore:
         self._pages: dict[Name, MemoryPage] = {}
         self._usage: dict[tuple[str, int, str, str], int] = {}
         self._closed = False
+        self.trust = tenants.in_memory()
 
     def _open(self) -> None:
         if self._closed:

@@ -20,6 +20,7 @@ from store.records import (
     StoredPage,
     UsageRow,
 )
+from store.tenants import Trust
 
 Project = Callable[[StoredPage], Iterable[Projected]]
 """Works out a page's whole read model from its log; the store itself cannot read updates.
@@ -97,6 +98,11 @@ class Reader(Protocol):
 @runtime_checkable
 class Store(Reader, Protocol):
     """All verbs. What a verb has answered is durable."""
+
+    @property
+    def trust(self) -> Trust:
+        """The tenants, what was revoked, and the audit log."""
+        ...
 
     async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
         """Append what these pages say, each page's part whole or not at all.

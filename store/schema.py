@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store import tenants
 from store.errors import Damaged, NotAStore, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x43524443
 """`CRDC` in the SQLite header: https://www.sqlite.org/fileformat2.html#application_id"""
 
-VERSION = 1
+VERSION = 2
 
 _CORE = """
 CREATE TABLE page (
@@ -225,5 +226,10 @@ def migrations() -> "Migrations":
             db.table(table).enable_fts(
                 columns, create_triggers=True, tokenize="unicode61 remove_diacritics 2"
             )
+
+    @steps()
+    def m002_trust(db: "Database") -> None:
+        for statement in tenants.TABLES:
+            db.execute(statement)
 
     return steps

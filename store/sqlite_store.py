@@ -24,6 +24,7 @@ from store.records import (
     Rewritten,
 )
 from store.sqlite_reader import SqliteReader, directory_holds
+from store.tenants import TenantTables
 from store.writer import Writer
 
 _Forget = Callable[[sqlite3.Connection, Heads, tuple[str, str], int], int]
@@ -48,6 +49,9 @@ class SqliteStore(SqliteReader):
         self._begin(complete=directory_holds(db))
         reopen = partial(schema.connect, self.path)
         self._writer = Writer(db, Heads(complete=self._complete), reopen)
+        self.trust = TenantTables(
+            self._readers.read, lambda work: self._writer.call(lambda db, _: work(db))
+        )
 
     def _open(self) -> sqlite3.Connection:
         db = schema.connect(self.path)

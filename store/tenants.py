@@ -1,0 +1,351 @@
+"""Tenants, revocations, roles given by hand, the server's own secret and the audit log.
+
+Few rows, read whole at start: what a row says beyond its keys is JSON that only the chat reads. One
+implementation for both stores: `TenantTables` is given a way to run its SQL.
+"""
+
+import sqlite3
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from store.checksums import fields_crc
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+TABLES = (
+    """
+    CREATE TABLE tenant (
+        name TEXT PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE tenant_role (
+        tenant TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (tenant, user)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE revocation (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL,
+        subject TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER, reason TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE server_secret (
+        id INTEGER PRIMARY KEY CHECK (id = 1), secret BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL,
+        address TEXT NOT NULL, tenant TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX audit_of_tenant ON audit (tenant, id)",
+    # Append-only against mistakes of this program; whoever can write the file can do anything.
+    """
+    CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+    """,
+    """
+    CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+    """,
+)
+"""The statements of the migration that makes the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A tenant. body is its JSON, None if the row does not verify: it must not be served."""
+
+    name: str
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role that somebody was given by hand, whatever her token says."""
+
+    tenant: str
+    user: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationRow:
+    """What was revoked `at` (ms); `until` (ms) nothing of it can be in use any more, None: never.
+
+    id is the store's (0 before it has one).
+    """
+
+    tenant: str
+    kind: str
+    subject: str
+    at: int
+    until: int | None = None
+    reason: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to whom, when (ms) and from where; detail is JSON. id is the store's."""
+
+    at: int
+    actor: str
+    address: str
+    tenant: str
+    action: str
+    subject: str
+    detail: str = "{}"
+    id: int = 0
+
+
+class Trust(Protocol):
+    """The verbs. What a changing verb has answered is durable, its audit entry with it."""
+
+    async def tenants(self) -> list[TenantRow]:
+        """All tenants by name."""
+        ...
+
+    async def put_tenant(self, name: str, body: str, audit: AuditEntry, *, new: bool) -> bool:
+        """Insert (new) or replace a tenant. False if it is there already, or not there."""
+        ...
+
+    async def remove_tenant(self, name: str, audit: AuditEntry) -> bool:
+        """Remove a tenant with its roles and revocations; pages stay. False if it is not there."""
+        ...
+
+    async def roles(self) -> list[RoleRow]:
+        """All roles that were given by hand."""
+        ...
+
+    async def put_role(self, tenant: str, user: str, role: str | None, audit: AuditEntry) -> None:
+        """Give somebody a role, or (None) let her token decide again."""
+        ...
+
+    async def revoke(self, row: RevocationRow, audit: AuditEntry) -> int:
+        """Add a revocation; returns its id."""
+        ...
+
+    async def forgive(self, tenant: str, number: int, audit: AuditEntry) -> bool:
+        """Take a revocation back. False if the tenant has none of this id."""
+        ...
+
+    async def revocations(self, now: int) -> list[RevocationRow]:
+        """All revocations that still matter at `now` (ms), in order."""
+        ...
+
+    async def server_secret(self, fresh: bytes) -> bytes:
+        """The secret of this file; the first caller's `fresh` becomes it."""
+        ...
+
+    async def note(self, entries: Sequence[AuditEntry]) -> None:
+        """Append to the audit log."""
+        ...
+
+    async def audit(
+        self, tenant: str | None = None, *, after: int = 0, limit: int = 1_000
+    ) -> list[AuditEntry]:
+        """Audit entries with id > `after`, ascending; of all tenants for None."""
+        ...
+
+
+_AUDIT = (
+    "INSERT INTO audit (at, actor, address, tenant, action, subject, detail) VALUES (?,?,?,?,?,?,?)"
+)
+
+
+class TenantTables:
+    """Implements Trust. write runs its argument alone in a thread that may write, read in another."""
+
+    def __init__(
+        self,
+        read: Callable[[Work[object]], Awaitable[object]],
+        write: Callable[[Work[object]], Awaitable[object]],
+    ) -> None:
+        self._read = read
+        self._write = write
+
+    async def _reading(self, work: Work[T]) -> T:
+        return await self._read(work)  # type: ignore[return-value]  # what work returns
+
+    async def _writing(self, work: Work[T]) -> T:
+        def transaction(db: sqlite3.Connection) -> T:
+            db.execute("BEGIN IMMEDIATE")
+            value = work(db)
+            db.execute("COMMIT")
+            return value
+
+        return await self._write(transaction)  # type: ignore[return-value]  # what work returns
+
+    async def tenants(self) -> list[TenantRow]:
+        """All tenants by name."""
+        return await self._reading(_tenants)
+
+    async def put_tenant(self, name: str, body: str, audit: AuditEntry, *, new: bool) -> bool:
+        """Insert (new) or replace a tenant."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            there = db.execute("SELECT 1 FROM tenant WHERE name = ?", (name,)).fetchone()
+            if (there is None) is not new:
+                return False
+            row = (name, body, fields_crc(name, body))
+            db.execute("INSERT OR REPLACE INTO tenant (name, body, crc) VALUES (?,?,?)", row)
+            _note(db, audit)
+            return True
+
+        return await self._writing(work)
+
+    async def remove_tenant(self, name: str, audit: AuditEntry) -> bool:
+        """Remove a tenant with its roles and revocations."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            if not db.execute("DELETE FROM tenant WHERE name = ?", (name,)).rowcount:
+                return False
+            db.execute("DELETE FROM tenant_role WHERE tenant = ?", (name,))
+            db.execute("DELETE FROM revocation WHERE tenant = ?", (name,))
+            _note(db, audit)
+            return True
+
+        return await self._writing(work)
+
+    async def roles(self) -> list[RoleRow]:
+        """All roles that were given by hand."""
+        query = "SELECT tenant, user, role FROM tenant_role"
+        return await self._reading(lambda db: [RoleRow(*row) for row in db.execute(query)])
+
+    async def put_role(self, tenant: str, user: str, role: str | None, audit: AuditEntry) -> None:
+        """Give somebody a role, or let her token decide again."""
+
+        def work(db: sqlite3.Connection) -> None:
+            if role is None:
+                query = "DELETE FROM tenant_role WHERE tenant = ? AND user = ?"
+                db.execute(query, (tenant, user))
+            else:
+                query = "INSERT OR REPLACE INTO tenant_role (tenant, user, role) VALUES (?,?,?)"
+                db.execute(query, (tenant, user, role))
+            _note(db, audit)
+
+        await self._writing(work)
+
+    async def revoke(self, row: RevocationRow, audit: AuditEntry) -> int:
+        """Add a revocation."""
+
+        def work(db: sqlite3.Connection) -> int:
+            query = (
+                "INSERT INTO revocation (tenant, kind, subject, at, until, reason) "
+                "VALUES (?,?,?,?,?,?)"
+            )
+            values = (row.tenant, row.kind, row.subject, row.at, row.until, row.reason)
+            number = db.execute(query, values).lastrowid
+            _note(db, audit)
+            return number or 0
+
+        return await self._writing(work)
+
+    async def forgive(self, tenant: str, number: int, audit: AuditEntry) -> bool:
+        """Take a revocation back."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            query = "DELETE FROM revocation WHERE tenant = ? AND id = ?"
+            if not db.execute(query, (tenant, number)).rowcount:
+                return False
+            _note(db, audit)
+            return True
+
+        return await self._writing(work)
+
+    async def revocations(self, now: int) -> list[RevocationRow]:
+        """All revocations that still matter."""
+        query = (
+            "SELECT tenant, kind, subject, at, until, reason, id FROM revocation "
+            "WHERE until IS NULL OR until > ? ORDER BY id"
+        )
+        return await self._reading(
+            lambda db: [RevocationRow(*row) for row in db.execute(query, (now,))]
+        )
+
+    async def server_secret(self, fresh: bytes) -> bytes:
+        """The secret of this file."""
+
+        def work(db: sqlite3.Connection) -> bytes:
+            query = "INSERT INTO server_secret VALUES (1, ?) ON CONFLICT DO NOTHING"
+            db.execute(query, (fresh,))
+            return bytes(db.execute("SELECT secret FROM server_secret").fetchone()[0])
+
+        return await self._writing(work)
+
+    async def note(self, entries: Sequence[AuditEntry]) -> None:
+        """Append to the audit log."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for entry in entries:
+                _note(db, entry)
+
+        await self._writing(work)
+
+    async def audit(
+        self, tenant: str | None = None, *, after: int = 0, limit: int = 1_000
+    ) -> list[AuditEntry]:
+        """Audit entries, ascending."""
+        query = (
+            "SELECT at, actor, address, tenant, action, subject, detail, id FROM audit "
+            "WHERE id > ? AND (? IS NULL OR tenant = ?) ORDER BY id LIMIT ?"
+        )
+        values = (after, tenant, tenant, limit)
+        return await self._reading(
+            lambda db: [AuditEntry(*row) for row in db.execute(query, values)]
+        )
+
+
+def in_memory() -> TenantTables:
+    """Tables of their own that nothing outlives, for the store in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for statement in TABLES:
+        db.execute(statement)
+
+    async def run(work: Work[object]) -> object:
+        try:
+            return work(db)
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+    tables = TenantTables(run, run)
+    weakref.finalize(tables, db.close)
+    return tables
+
+
+def names_in(path: Path) -> list[str]:
+    """The tenants that a file holds, read without a lock; [] if there is no such file or table.
+
+    Raises sqlite3.Error, StoreError for a file that can't be read.
+    """
+    from store import schema
+
+    if not path.is_file():
+        return []
+    db = schema.connect(path, readonly=True)
+    try:
+        there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tenant'"
+        return [row.name for row in _tenants(db)] if db.execute(there).fetchone() else []
+    finally:
+        db.close()
+
+
+def _tenants(db: sqlite3.Connection) -> list[TenantRow]:
+    rows = db.execute("SELECT name, body, crc FROM tenant ORDER BY name")
+    return [
+        TenantRow(name, body if crc == fields_crc(name, body) else None) for name, body, crc in rows
+    ]
+
+
+def _note(db: sqlite3.Connection, entry: AuditEntry) -> None:
+    values = (entry.at, entry.actor, entry.address, entry.tenant, entry.action)
+    db.execute(_AUDIT, (*values, entry.subject, entry.detail))
