@@ -58,7 +58,11 @@ class Writer:
         base = {"creator": ADA.user, "created": NOW + self.clock}
         name = f"{annotation}/{comment}"
         values = (
-            ("annotations", annotation, base | {"target": {"selector": [quote, position]}, "broadcastId": gesture}),
+            (
+                "annotations",
+                annotation,
+                base | {"target": {"selector": [quote, position]}, "broadcastId": gesture},
+            ),
             ("comments", name, base | {"body": self._text(200), "broadcastId": gesture}),
         )
         items = [
@@ -140,14 +144,18 @@ def main() -> None:
     for annotations, clients in ((10, 10), (10_000, 10), (10, 5_000), (10_000, 5_000)):
         page = build(seed, annotations, clients)
         edit, creation = measure(seed, page, options.repeat)
-        found.append({"annotations": annotations, "clients": clients, "edit": edit, "new": creation})
+        found.append(
+            {"annotations": annotations, "clients": clients, "edit": edit, "new": creation}
+        )
     if options.json:
         print(json.dumps({"seed": options.seed, "KiB per page of 50": kib, "microseconds": found}))
         return
     print(f"seed {options.seed}; an open page of 50 annotations: {kib:.0f} KiB")
     print("annotations  client ids  edit us  new annotation + comment us")
     for row in found:
-        print(f"{row['annotations']:11}  {row['clients']:10}  {row['edit']:7.1f}  {row['new']:8.1f}")
+        print(
+            f"{row['annotations']:11}  {row['clients']:10}  {row['edit']:7.1f}  {row['new']:8.1f}"
+        )
 
 
 if __name__ == "__main__":

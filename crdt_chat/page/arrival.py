@@ -1,10 +1,11 @@
 """What an update brings that is new and the sender's to bring, sorted entry by entry (design 4)."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from crdt_chat.identity import Grant
 from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
-from crdt_chat.page.index import BURNT, OFF, Burnt, Entry, Index, Runs
+from crdt_chat.page.index import BURNT, OFF, Burnt, Entry, Index
 from crdt_chat.page.ledger import Ledger
 from crdt_chat.page.order import integration_order, trim
 from crdt_chat.page.ownership import claim
@@ -21,10 +22,10 @@ class Arrival:
     deleted: the delete set as sent. drafts: what it does, per root and name, in the order of the first
     mention. placed: per client the new structs in the order of their clocks. claimed: client ids that
     now belong to the sender. dropped: structs under another user's id were left out. lacks: something
-    is missing that a later step 2 may bring.
+    is missing that a later step 2 may bring. bare: how many Gc structs came.
     """
 
-    __slots__ = ("claimed", "deleted", "drafts", "dropped", "lacks", "placed")
+    __slots__ = ("bare", "claimed", "deleted", "drafts", "dropped", "lacks", "placed")
 
     def __init__(self, deleted: Ranges) -> None:
         self.deleted = deleted
@@ -33,6 +34,7 @@ class Arrival:
         self.claimed: list[tuple[int, str]] = []
         self.dropped = False
         self.lacks = False
+        self.bare = 0
 
     def draft(self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None) -> Draft:
         """The draft of this entry, made at its first mention."""
@@ -49,9 +51,9 @@ class Arrival:
         else:
             placed.append((struct, draft, number))
 
-    def touched(self) -> Iterator[Draft]:
+    def touched(self) -> list[Draft]:
         """The drafts that the sender's own structs and deletions make, without what is swept with them."""
-        return (draft for draft in self.drafts.values() if draft.items or draft.removes)
+        return [draft for draft in self.drafts.values() if draft.items or draft.removes]
 
     def refused(self) -> list[Draft]:
         """The drafts that broke a rule."""
@@ -101,7 +103,6 @@ class _Sorting:
         self.index = index
         self.foreign = foreign
         self.burn_lacking = burn_lacking
-        self.fresh: dict[int, Runs[Draft | Burnt]] = {}
 
     def take(self, ordered: Sequence[Struct]) -> None:
         """Find the draft of each struct: the entry is its origin's, else the one that it names."""
@@ -109,11 +110,12 @@ class _Sorting:
             if struct.client in self.foreign:
                 continue
             if type(struct) is not Item:
-                self._place(struct, None, OFF)
+                self.arrival.place(struct, None, OFF)
+                self.arrival.bare += 1
             elif struct.origin is None:
                 entry = self.index.entry(struct.root, struct.name)
                 draft = self.arrival.draft(struct.root, struct.name, entry)
-                self._place(struct, draft, draft.attach(struct, OFF))
+                self.arrival.place(struct, draft, draft.attach(struct, OFF))
             else:
                 self._take_over(struct, struct.origin)
 
@@ -130,22 +132,22 @@ class _Sorting:
             draft = owner
         else:
             draft = self.arrival.draft(UNKNOWN_ROOT, f"{item.client}:{item.clock}", None, owner)
-        self._place(item, draft, draft.attach(item, number))
+        self.arrival.place(item, draft, draft.attach(item, number))
 
     def _at(self, unit: Id) -> tuple[Entry | Draft | Burnt | None, int]:
         """Whose this unit is, known or new; None if it is missing or was dropped."""
         client, clock = unit
         if clock < self.index.next(client):
             return self.index.at(client, clock)
-        runs = self.fresh.get(client)
-        return (None, OFF) if runs is None or clock >= runs.end else runs.at(clock)
+        placed = self.arrival.placed.get(client)
+        if placed is None or clock >= placed[-1][0].clock + placed[-1][0].length:
+            return None, OFF
+        _struct, draft, number = placed[bisect_right(placed, clock, key=_clock) - 1]
+        return draft or BURNT, number
 
-    def _place(self, struct: Struct, draft: Draft | None, number: int) -> None:
-        self.arrival.place(struct, draft, number)
-        runs = self.fresh.get(struct.client)
-        if runs is None:
-            runs = self.fresh[struct.client] = Runs(struct.clock)
-        runs.append(draft or BURNT, number, struct.length)
+
+def _clock(placed: Placed) -> int:
+    return placed[0].clock
 
 
 def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict: bool) -> None:

@@ -41,11 +41,11 @@ class Document:
             self._doc.apply_update(transaction, update)
             for change in changes:
                 map_ = self._map(transaction, change.root)
-                if not map_.has(transaction, change.name):
-                    wrong = change.after is not None
-                else:
-                    wrong = map_.get(transaction, change.name) != change.after
-                if wrong:
+                found = map_.has(transaction, change.name)
+                right = found is (change.after is not None)
+                if right and found and change.before is not None:
+                    right = map_.get(transaction, change.name) == change.after
+                if not right:
                     raise PageBroken(f"Yjs decided otherwise about {change.root}/{change.name}")
 
     def state(self) -> bytes:
@@ -60,8 +60,10 @@ class Document:
     def read(self, root: str, name: str) -> Json | None:
         """The value of an entry as JSON, None if it is absent."""
         with self._transaction() as transaction:
-            map_ = self._map(transaction, root)
-            return as_json(map_.get(transaction, name)) if map_.has(transaction, name) else None
+            try:
+                return as_json(self._map(transaction, root).get(transaction, name))
+            except ValueError:  # what pycrdt raises for an entry that is absent
+                return None
 
     def items(self, root: str) -> dict[str, Json]:
         """All entries of a root map."""

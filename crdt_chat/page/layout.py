@@ -53,6 +53,7 @@ _NAMES: Final[Mapping[str, re.Pattern[str]]] = {
     "closed": re.compile(rf"(?:page|{_ANNOTATION})\Z"),
     "page": re.compile(r"title\Z"),
 }
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _COMMENT_ID: Final = re.compile(rf"{_ID}\Z")
 
 
@@ -83,9 +84,7 @@ def is_entity(name: str) -> bool:
 
 def is_user(user: str) -> bool:
     """Whether this may be a user id: 1 to 255 characters, no control characters (design 3)."""
-    return 0 < len(user) <= MAX_USER and not any(
-        char < " " or "\x7f" <= char <= "\x9f" for char in user
-    )
+    return 0 < len(user) <= MAX_USER and _CONTROL.search(user) is None
 
 
 def _is_encoded_user(part: str) -> bool:

@@ -1,8 +1,8 @@
 """The bottom of every Yjs update: lib0's integers, texts and `Any` values, read strictly.
 
 A reader takes `(data, at)` and returns `(value, next position)`: no cursor object, since this runs
-for every byte that anybody sends. Reading beyond the end raises IndexError, which update.decode turns
-into Malformed; everything else that no honest encoder writes is Malformed here.
+for every byte that anybody sends. What no honest encoder writes is Malformed. Bytes that are cut short
+show as CUT_SHORT, sooner or later: a position beyond the end is no valid index of the next read.
 """
 
 import struct
@@ -15,6 +15,9 @@ from crdt_chat.page.verdict import Json
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every Yjs implementation keeps exactly."""
 
+CUT_SHORT: Final = (IndexError, UnicodeDecodeError, struct.error)
+"""What readers raise for bytes that end too early or are no UTF-8."""
+
 MAX_DEPTH: Final = 16
 """Lists and objects inside one another in a value; 53 KB of nesting overflow the stack of yrs."""
 
@@ -22,6 +25,7 @@ _FLOAT32: Final = struct.Struct(">f")
 _FLOAT64: Final = struct.Struct(">d")
 _INT64: Final = struct.Struct(">q")
 _BITS31: Final = 2**31 - 1
+_TEXT: Final = 119
 
 
 class Undefined:
@@ -66,12 +70,7 @@ def read_string(data: bytes, at: int) -> tuple[str, int]:
     if size > 127:
         size, at = read_uint(data, at - 1)
     end = at + size
-    if end > len(data):
-        raise Malformed("a text is cut short")
-    try:
-        return data[at:end].decode(), end
-    except UnicodeDecodeError as error:
-        raise Malformed("a text is not UTF-8") from error
+    return data[at:end].decode(), end
 
 
 def _read_int(data: bytes, at: int, _depth: int) -> tuple[int, int]:
@@ -98,15 +97,16 @@ def _number(value: float) -> float:
 
 
 def _read_float32(data: bytes, at: int, _depth: int) -> tuple[float, int]:
-    return _number(_FLOAT32.unpack_from(_enough(data, at, 4), at)[0]), at + 4
+    return _number(_FLOAT32.unpack_from(data, at)[0]), at + 4
 
 
 def _read_float64(data: bytes, at: int, _depth: int) -> tuple[float, int]:
-    return _number(_FLOAT64.unpack_from(_enough(data, at, 8), at)[0]), at + 8
+    value: float = _FLOAT64.unpack_from(data, at)[0]
+    return _number(value), at + 8
 
 
 def _read_bigint(data: bytes, at: int, _depth: int) -> tuple[int, int]:
-    return _INT64.unpack_from(_enough(data, at, 8), at)[0], at + 8
+    return _INT64.unpack_from(data, at)[0], at + 8
 
 
 def _read_text(data: bytes, at: int, _depth: int) -> tuple[str, int]:
@@ -115,14 +115,13 @@ def _read_text(data: bytes, at: int, _depth: int) -> tuple[str, int]:
 
 def _read_bytes(data: bytes, at: int, _depth: int) -> tuple[bytes, int]:
     size, at = read_uint(data, at)
-    return _enough(data, at, size)[at : at + size], at + size
+    return data[at : at + size], at + size
 
 
 def _read_list(data: bytes, at: int, depth: int) -> tuple[list[Json], int]:
     if depth >= MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     count, at = read_uint(data, at)
-    _enough(data, at, count)
     depth += 1
     found: list[Json] = []
     for _ in range(count):
@@ -135,22 +134,27 @@ def _read_object(data: bytes, at: int, depth: int) -> tuple[dict[str, Json], int
     if depth >= MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     count, at = read_uint(data, at)
-    _enough(data, at, count)
     depth += 1
     found: dict[str, Json] = {}
     for _ in range(count):
-        name, at = read_string(data, at)
-        value, at = _READERS[data[at]](data, at + 1, depth)
+        size = data[at]
+        if size < 128:
+            start = at + 1
+            at = start + size
+            name = data[start:at].decode()
+        else:
+            name, at = read_string(data, at)
+        kind = data[at]
+        if kind == _TEXT and data[at + 1] < 128:
+            # Most properties are short texts: read here, they cost half.
+            start = at + 2
+            at = start + data[at + 1]
+            found[name] = data[start:at].decode()
+            continue
+        value, at = _READERS[kind](data, at + 1, depth)
         if value is not UNDEFINED:
             found[name] = value
     return found, at
-
-
-def _enough(data: bytes, at: int, size: int) -> bytes:
-    """`data`, if `size` more bytes are there: a count beyond them must not cost a loop."""
-    if at + size > len(data):
-        raise Malformed("a value is cut short")
-    return data
 
 
 def _unknown(_data: bytes, _at: int, _depth: int) -> tuple[Json, int]:
@@ -218,14 +222,10 @@ def write_any(out: bytearray, value: Json) -> None:
     """Append a JSON value, properties in their order. Raises TypeError for what JSON has not."""
     kind = type(value)
     if kind is str:
-        out.append(119)
+        out.append(_TEXT)
         write_string(out, value)
     elif kind is dict:
-        out.append(118)
-        write_uint(out, len(value))
-        for name, each in value.items():
-            write_string(out, name)
-            write_any(out, each)
+        _write_object(out, value)
     elif kind is int:
         _write_int(out, value)
     elif kind is list:
@@ -240,3 +240,15 @@ def write_any(out: bytearray, value: Json) -> None:
         out += _FLOAT64.pack(value)
     else:
         raise TypeError(f"no JSON value: {kind.__name__}")
+
+
+def _write_object(out: bytearray, value: dict[str, Json]) -> None:
+    out.append(118)
+    write_uint(out, len(value))
+    for name, each in value.items():
+        write_string(out, name)
+        if type(each) is str:
+            out.append(_TEXT)
+            write_string(out, each)
+        else:
+            write_any(out, each)

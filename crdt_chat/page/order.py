@@ -26,7 +26,7 @@ def trim(update: Update, index: Index) -> dict[int, Sequence[Struct]] | None:
             ]
             if not fresh:
                 continue
-        if fresh[0].clock > end or any(type(struct) is Skip for struct in fresh):
+        if fresh[0].clock > end or Skip in map(type, fresh):
             return None
         found[client] = fresh
     return found

@@ -17,15 +17,16 @@ def claim(
     (an earlier page load) to the user whom its values name." One whose values name nobody is taken this
     once, and stays nobody's.
     """
+    user = grant.user
     claimed: list[tuple[int, str]] = []
     foreign: set[int] = set()
     for client, structs in found.items():
         owner = owners.get(client)
-        if owner == grant.user:
+        if owner == user:
             continue
         named = set(_named(structs, grant)) if owner is None else set()
-        if grant.user in named:
-            claimed.append((client, grant.user))
+        if user in named:
+            claimed.append((client, user))
         elif owner is not None or named:
             foreign.add(client)
     return claimed, foreign

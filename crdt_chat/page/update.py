@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import (
+    CUT_SHORT,
     read_any,
     read_string,
     read_uint,
@@ -85,8 +86,8 @@ def decode(data: bytes) -> Update:
     try:
         structs, at = _read_structs(data)
         deleted, at = _read_deleted(data, at)
-    except IndexError as error:
-        raise Malformed("the update is cut short") from error
+    except CUT_SHORT as error:
+        raise Malformed("the update is cut short or no UTF-8") from error
     if at != len(data):
         raise Malformed("bytes are left over")
     return Update(structs, deleted)

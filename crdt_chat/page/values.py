@@ -10,161 +10,140 @@ from crdt_chat.page.verdict import Json
 
 
 class Fault(NamedTuple):
-    """Why a value is refused: `rule` is `shape` or `size`, `reason` a sentence for people."""
+    """Why a key is refused: `rule` is a rule name of design 4, `reason` a sentence for people."""
 
     rule: str
     reason: str
 
 
-Check = Callable[[Json, PageLimits], str | None]
-"""Says what is wrong with the kind of a value: a predicate like "must be a text", or None."""
-
-
 class Property(NamedTuple):
-    """One property of an object: its kind, the limit of its length by name, whether it may be missing."""
+    """One property of an object: its Python type, the limit of its length by name, and a closer look."""
 
-    check: Check
+    kind: type
     limit: str | None = None
-    optional: bool = False
+    check: Callable[[str, Json, PageLimits], Fault | None] | None = None
 
 
-def _text(value: Json, _limits: PageLimits) -> str | None:
-    return None if type(value) is str else "must be a text"
+class Shape(NamedTuple):
+    """The properties that an object may have, and those that it must have."""
+
+    properties: Mapping[str, Property]
+    required: frozenset[str]
 
 
-def _user(value: Json, _limits: PageLimits) -> str | None:
-    return None if type(value) is str and is_user(value) else "must be a user id"
+def _shape(required: Mapping[str, Property], **optional: Property) -> Shape:
+    return Shape({**required, **optional}, frozenset(required))
 
 
-def _whole(value: Json, _limits: PageLimits) -> str | None:
-    """`1` and `1.0` are the same number to Yjs; true is none."""
-    if type(value) is int and 0 <= value <= MAX_INTEGER:
+def _check_user(name: str, value: Json, _limits: PageLimits) -> Fault | None:
+    return None if is_user(value) else Fault("shape", f"The property {name} must be a user id.")
+
+
+def _check_whole(name: str, value: Json, _limits: PageLimits) -> Fault | None:
+    if 0 <= value <= MAX_INTEGER:
         return None
-    return "must be a whole number from 0 to 2^53 - 1"
+    return Fault("shape", f"The property {name} must be a whole number from 0 to 2^53 - 1.")
 
 
-def _flag(value: Json, _limits: PageLimits) -> str | None:
-    return None if type(value) is bool else "must be true or false"
+def _check_comment_id(name: str, value: Json, _limits: PageLimits) -> Fault | None:
+    return (
+        None
+        if is_comment_id(value)
+        else Fault("shape", f"The property {name} must be a comment id.")
+    )
 
 
-def _comment_id(value: Json, _limits: PageLimits) -> str | None:
-    return None if type(value) is str and is_comment_id(value) else "must be a comment id"
+def _check_target(_name: str, value: Json, limits: PageLimits) -> Fault | None:
+    return _check_object(value, _TARGET, limits)
 
 
-_SELECTOR: Final[Mapping[str, Property]] = {
-    "type": Property(_text, "title"),
-    "exact": Property(_text, "quote", optional=True),
-    "prefix": Property(_text, "context", optional=True),
-    "suffix": Property(_text, "context", optional=True),
-    "start": Property(_whole, optional=True),
-    "end": Property(_whole, optional=True),
-    "value": Property(_text, "url_id_with_range", optional=True),
-}
+def _check_selectors(_name: str, value: Json, limits: PageLimits) -> Fault | None:
+    faults = [fault for each in value if (fault := _check_object(each, _SELECTOR, limits))]
+    if len(value) > limits.selectors:
+        faults.append(Fault("size", f"The target has more than {limits.selectors} selectors."))
+    return min(faults, key=lambda fault: fault.rule) if faults else None
+
+
+_USER: Final = Property(str, check=_check_user)
+_WHOLE: Final = Property(int, check=_check_whole)
+_FLAG: Final = Property(bool)
+_BROADCAST_ID: Final = Property(str, "broadcast_id")
+
+_SELECTOR: Final = _shape(
+    {"type": Property(str, "title")},
+    exact=Property(str, "quote"),
+    prefix=Property(str, "context"),
+    suffix=Property(str, "context"),
+    start=_WHOLE,
+    end=_WHOLE,
+    value=Property(str, "url_id_with_range"),
+)
 """W3C TextQuoteSelector, TextPositionSelector and CssSelector, and the legacy range as a `value`."""
 
-_BROADCAST_ID: Final = Property(_text, "broadcast_id", optional=True)
-_BY_AT: Final = {"by": Property(_user), "at": Property(_whole), "broadcastId": _BROADCAST_ID}
-_TARGET: Final[Mapping[str, Property]] = {
-    "source": Property(_text, "source", optional=True),
-    "selector": Property(lambda value, limits: _check_selectors(value, limits)),
-}
-_OBJECTS: Final[Mapping[str, Mapping[str, Property]]] = {
-    "annotations": {
-        "creator": Property(_user),
-        "created": Property(_whole),
-        "target": Property(lambda value, limits: _check_target(value, limits)),
-        "title": Property(_text, "title", optional=True),
-        "urlIdWithRange": Property(_text, "url_id_with_range", optional=True),
-        "broadcastId": _BROADCAST_ID,
-    },
-    "comments": {
-        "creator": Property(_user),
-        "created": Property(_whole),
-        "body": Property(_text, "body"),
-        "parent": Property(_comment_id, optional=True),
-        "edited": Property(_whole, optional=True),
-        "broadcastId": _BROADCAST_ID,
-    },
-    "resolved": _BY_AT | {"resolved": Property(_flag)},
-    "reactions": {"at": Property(_whole), "broadcastId": _BROADCAST_ID},
-    "deleted": _BY_AT,
-    "closed": _BY_AT | {"closed": Property(_flag)},
-}
-_REQUIRED: Final = {
-    id(kinds): tuple(name for name, kind in kinds.items() if not kind.optional)
-    for kinds in (*_OBJECTS.values(), _TARGET, _SELECTOR)
+_TARGET: Final = _shape(
+    {"selector": Property(list, check=_check_selectors)}, source=Property(str, "source")
+)
+_MADE: Final = {"creator": _USER, "created": _WHOLE}
+_DONE: Final = {"by": _USER, "at": _WHOLE}
+_SHAPES: Final[Mapping[str, Shape]] = {
+    "annotations": _shape(
+        {**_MADE, "target": Property(dict, check=_check_target)},
+        title=Property(str, "title"),
+        urlIdWithRange=Property(str, "url_id_with_range"),
+        broadcastId=_BROADCAST_ID,
+    ),
+    "comments": _shape(
+        {**_MADE, "body": Property(str, "body")},
+        parent=Property(str, check=_check_comment_id),
+        edited=_WHOLE,
+        broadcastId=_BROADCAST_ID,
+    ),
+    "resolved": _shape({**_DONE, "resolved": _FLAG}, broadcastId=_BROADCAST_ID),
+    "reactions": _shape({"at": _WHOLE}, broadcastId=_BROADCAST_ID),
+    "deleted": _shape(_DONE, broadcastId=_BROADCAST_ID),
+    "closed": _shape({**_DONE, "closed": _FLAG}, broadcastId=_BROADCAST_ID),
 }
 
 
 def check(root: str, value: Json, limits: PageLimits) -> Fault | None:
     """What is wrong with a value of this root, shape before size; None for a good one."""
-    if root == "page":
-        what = _text(value, limits)
-        oversize = _oversize("the title", value, "title", limits) if what is None else None
-    else:
-        what = _check_object(value, _OBJECTS[root], limits)
-        oversize = _oversized(root, value, limits) if what is None else None
-    if what is not None:
-        return Fault("shape", f"The value {what}.")
-    return None if oversize is None else Fault("size", oversize)
+    if root != "page":
+        return _check_object(value, _SHAPES[root], limits)
+    if type(value) is not str:
+        return Fault("shape", "The title must be a text.")
+    return _too_long("title", value, limits.title)
 
 
-def _check_object(value: Json, kinds: Mapping[str, Property], limits: PageLimits) -> str | None:
+def _too_long(name: str, text: str, most: int) -> Fault | None:
+    if len(text) <= most:
+        return None
+    return Fault("size", f"The property {name} is longer than {most} characters.")
+
+
+def _check_property(
+    name: str, value: Json, property_: Property, limits: PageLimits
+) -> Fault | None:
+    kind, limit, look = property_
+    if type(value) is not kind:
+        return Fault("shape", f"The property {name} is of the wrong kind.")
+    if limit is not None:
+        return _too_long(name, value, getattr(limits, limit))
+    return None if look is None else look(name, value, limits)
+
+
+def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None:
     if type(value) is not dict:
-        return "must be an object"
+        return Fault("shape", "The value must be an object.")
+    oversize: Fault | None = None
     for name, each in value.items():
-        kind = kinds.get(name)
-        if kind is None:
-            return "has a property that is not known"
-        wrong = kind.check(each, limits)
-        if wrong is not None:
-            return f"has a property {name} that {wrong}"
-    for name in _REQUIRED[id(kinds)]:
-        if name not in value:
-            return f"lacks the property {name}"
-    return None
-
-
-def _check_target(value: Json, limits: PageLimits) -> str | None:
-    return _check_object(value, _TARGET, limits)
-
-
-def _check_selectors(value: Json, limits: PageLimits) -> str | None:
-    if type(value) is not list:
-        return "must be a list"
-    for each in value:
-        wrong = _check_object(each, _SELECTOR, limits)
-        if wrong is not None:
-            return f"holds a selector that {wrong}"
-    return None
-
-
-def _oversized(root: str, value: Mapping[str, Json], limits: PageLimits) -> str | None:
-    """The first text of a well-shaped value that is too long, in code points."""
-    found = _longest(value, _OBJECTS[root], limits)
-    if root != "annotations" or found is not None:
-        return found
-    target = value["target"]
-    if len(target["selector"]) > limits.selectors:
-        return f"The target has more than {limits.selectors} selectors."
-    found = _longest(target, _TARGET, limits)
-    for selector in target["selector"]:
-        found = found or _longest(selector, _SELECTOR, limits)
-    return found
-
-
-def _longest(
-    value: Mapping[str, Json], kinds: Mapping[str, Property], limits: PageLimits
-) -> str | None:
-    for name, each in value.items():
-        limit = kinds[name].limit
-        if limit is not None:
-            wrong = _oversize(f"The property {name}", each, limit, limits)
-            if wrong is not None:
-                return wrong
-    return None
-
-
-def _oversize(what: str, text: str, limit: str, limits: PageLimits) -> str | None:
-    most = getattr(limits, limit)
-    return f"{what} is longer than {most} characters." if len(text) > most else None
+        property_ = shape.properties.get(name)
+        if property_ is None:
+            return Fault("shape", "The value has a property that is not known.")
+        fault = _check_property(name, each, property_, limits)
+        if fault is not None and fault.rule == "shape":
+            return fault
+        oversize = oversize or fault
+    if not shape.required <= value.keys():
+        missing = ", ".join(sorted(shape.required - value.keys()))
+        return Fault("shape", f"The value lacks {missing}.")
+    return oversize
