@@ -231,7 +231,8 @@ class AsyncPage:
         finally:
             before = self._link.attempts
             self._link.resume()
-        await self._wake.until(lambda: self._settled_since(before))
+        with anyio.move_on_after(FLUSH_S):
+            await self._wake.until(lambda: self._settled_since(before))
         await self.flush()
 
     def on(self, event: EventType, handler: Callable[[Event], Any]) -> Callable[[], None]:
@@ -276,7 +277,8 @@ class AsyncPage:
     def _settled_since(self, attempts: int) -> bool:
         """Whether a connection has succeeded or failed after so many attempts."""
         session = self._peer.session
-        return self._link.attempts > attempts or (session is not None and session.ready)
+        ready = session is not None and session.ready
+        return ready or self._link.attempts > attempts or self._peer.fault is not None
 
     async def _stay_connected(self) -> None:
         # Shielded: a program that is cancelled still says goodbye to the server.

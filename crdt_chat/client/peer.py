@@ -160,6 +160,8 @@ class Peer:
 
     def _write(self, operations: Sequence[Operation]) -> None:
         update, _ = self.replica.write(operations)
+        if not update:
+            return
         self.unsaved.add(operations)
         self._send(update, tuple((root, name) for root, name, _ in operations))
 

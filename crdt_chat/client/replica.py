@@ -48,7 +48,7 @@ class Replica:
     def write(self, operations: Iterable[Operation]) -> tuple[bytes, list[Change]]:
         """Make these operations in one transaction. Returns its update, and what it changed.
 
-        Removing what is not there is nothing.
+        Removing what is not there is nothing; the update of nothing is empty.
         """
         self._update = b""
         with self.doc.transaction():

@@ -160,6 +160,15 @@ def test_a_server_without_control_frames_has_saved_what_came_before_a_question(d
     assert len(desk.peer.unsaved) == 2
 
 
+def test_taking_back_what_is_not_there_is_nothing_to_send(desk: Desk) -> None:
+    desk.connect()
+    comment = desk.author.annotate(Passage("quote"), "why?").comments[0]
+    desk.read()
+    desk.control({"type": "saved", "frames": 2})
+    desk.author.react(comment, "👍", on=False)
+    assert (desk.read(), desk.peer.status) == ([], "synced")
+
+
 def test_a_batch_leaves_as_one_update(desk: Desk) -> None:
     desk.connect()
     with desk.author.batch():
