@@ -114,7 +114,7 @@ def check(root: str, value: Json, limits: PageLimits) -> Fault | None:
     return _too_long("title", value, limits.title)
 
 
-def _too_long(name: str, text: str, most: int) -> Fault | None:
+def _too_long(name: str, text: Json, most: int) -> Fault | None:
     if len(text) <= most:
         return None
     return Fault("size", f"The property {name} is longer than {most} characters.")
