@@ -11,6 +11,7 @@ import store as kept
 from crdt_chat import __version__
 from crdt_chat.config import Config
 from crdt_chat.errors import Restarting
+from crdt_chat.identity import PageKey
 from crdt_chat.server import legacy, ops, pages
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.channel import Event, Receive, Send
@@ -52,6 +53,10 @@ class App:
         with anyio.move_on_after(DRAIN_S):
             await self.rooms.dismiss(Restarting("the server is restarting"))
 
+    def open_pages(self) -> list[PageKey]:
+        """The pages of open tenants that people are on: what the front page may show."""
+        return [room.key for room in self.rooms if _is_open(self.services.config, room.key)]
+
     def problems(self) -> list[str]:
         """Why this server should get no new visitors."""
         found = ["stopping"] if self.stopping else []
@@ -60,6 +65,11 @@ class App:
         if any(room.suspended for room in self.rooms):
             found.append("a page cannot be saved")
         return found
+
+
+def _is_open(config: Config, key: PageKey) -> bool:
+    tenant = config.tenant(key.tenant)
+    return tenant is not None and tenant.open
 
 
 @asynccontextmanager
@@ -85,7 +95,7 @@ async def build(
                     render_metrics=metrics.render,
                 ),
                 *legacy.routes(rooms, store, authority),
-                *pages.routes(open_pages=list),
+                *pages.routes(open_pages=app.open_pages, demo=_is_open(config, pages.DEMO)),
             ]
         )
         tasks.start_soon(rooms.housekeep)

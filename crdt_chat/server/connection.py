@@ -58,8 +58,17 @@ async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
     except RemoteFault as fault:
         code = fault.close_code
         await close(channel, fault)
+    except LocalFault:
+        # Ours: the log has it, the peer may come back.
+        log.exception("a connection ended by our own fault", extra=_where(visit.key))
+        code = TryLater.close_code
+        await close(channel, TryLater("the server had a problem: try again"))
     finally:
         services.metrics.disconnected("yjs", code)
+
+
+def _where(key: PageKey) -> dict[str, str]:
+    return {"tenant": key.tenant, "page": key.page}
 
 
 async def close(channel: Channel, fault: RemoteFault) -> None:
@@ -106,9 +115,6 @@ class _Connection:
                 self._tasks.start_soon(self._write)
                 await self._read()
                 self._tasks.cancel_scope.cancel()
-        except* LocalFault as group:
-            # Ours: the log has it, the peer may come back.
-            log.exception("connection ended by a local fault", exc_info=group)
         finally:
             lost = getattr(self._channel, "lost", False)
             self._room.leave(self.peer, lost=lost and self.peer.closing is None)
@@ -171,6 +177,9 @@ class _Connection:
                 pause = self._take(frame)
             except RemoteFault as fault:
                 await self._refuse(fault)
+            except LocalFault:
+                log.exception("a frame could not be handled", extra=_where(self._visit.key))
+                await self._refuse(TryLater("the server had a problem: try again"))
             if pause > 0:
                 await self._slow_down(pause)
             else:

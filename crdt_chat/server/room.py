@@ -144,7 +144,11 @@ class Room:
             return
         frame = self._answers.get(state_vector)
         if frame is None:
-            frame = wire.step2(self.page.diff(state_vector))
+            try:
+                frame = wire.step2(self.page.diff(state_vector))
+            except PageBroken as fault:
+                self._break(fault)
+                return
             if len(self._answers) < SHARED_ANSWERS:
                 self._answers[state_vector] = frame
         batch = self._commits.covering

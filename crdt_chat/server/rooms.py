@@ -13,7 +13,7 @@ from crdt_chat.server.loading import load_page
 from crdt_chat.server.room import Room
 from crdt_chat.server.services import Services
 from crdt_chat.server.snapshots import snapshot
-from store.errors import Quarantined
+from store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Rooms:
     async def open(self, key: PageKey) -> AsyncIterator[Room]:
         """The room of `key`, loaded if need be and pinned in memory for the length of the block.
 
-        Raises NotFound for a tenant or a page name that cannot be, TryLater for a damaged page.
+        Raises NotFound for an unknown tenant, TryLater for a page that is damaged or unreadable.
         """
         place = self._places.get(key)
         if place is None:
@@ -90,9 +90,11 @@ class Rooms:
                 loaded = await load_page(services.store, key, tenant.page, services.ids.client())
             place.room = Room(key, loaded, services)
             services.metrics.pages_changed(1)
-        except Quarantined as fault:
-            log.exception("page is damaged", extra={"tenant": key.tenant, "page": key.page})
-            raise TryLater("the page is damaged and waits for its operator") from fault
+        except StoreError as fault:
+            # Damaged, or the disk does not answer: never "not found, so start empty".
+            where = {"tenant": key.tenant, "page": key.page}
+            log.exception("page cannot be loaded", extra=where)
+            raise TryLater("the page cannot be opened at the moment") from fault
         finally:
             if place.room is None:
                 del self._places[key]
