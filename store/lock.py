@@ -33,5 +33,7 @@ class FileLock:
         return None
 
     def release(self) -> None:
-        """Let the next process have the file."""
-        os.close(self._fd)
+        """Let the next process have the file; twice is harmless."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

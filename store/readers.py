@@ -4,6 +4,7 @@ import contextlib
 import queue
 import sqlite3
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +41,7 @@ class Readers:
         self._path = path
         self._idle: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
         self._closed = False
+        self._closing = threading.Lock()
         for _ in range(_CONNECTIONS):
             self._idle.put(None)
 
@@ -71,14 +73,17 @@ class Readers:
             self._idle.put(db)
 
     def close(self) -> None:
-        """Close the connections once the reads under way have ended. Blocks."""
-        self._closed = True
-        for _ in range(_CONNECTIONS):
-            db = self._idle.get()
-            if db is not None:
-                db.close()
-        # Late readers find a connection at once and are told that the store is closed.
-        self._idle.put(None)
+        """Close the connections once the reads under way have ended. Blocks; twice is harmless."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            for _ in range(_CONNECTIONS):
+                db = self._idle.get()
+                if db is not None:
+                    db.close()
+            # Late readers find a place at once and are told that the store is closed.
+            self._idle.put(None)
 
 
 def passing(error: sqlite3.Error) -> Unavailable | None:
