@@ -8,7 +8,7 @@ from functools import wraps
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crdt_chat.errors import Malformed, RemoteFault, TooLarge, TryLater
+from crdt_chat.errors import LocalFault, Malformed, RemoteFault, TooLarge, TryLater
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.server.auth import Authority
@@ -45,7 +45,7 @@ def guarded(handler: Handler, authority: Authority) -> Handler:
                 response = await handler(request)
             except RemoteFault as fault:
                 response = answer(text_chat.fault(fault), fault.status)
-            except StoreError:
+            except (StoreError, LocalFault):
                 log.exception("a legacy request could not be answered")
                 later = TryLater("the page cannot be read or written at the moment")
                 response = answer(text_chat.fault(later), later.status)

@@ -1,14 +1,45 @@
 """A page's content as legacy answers show it: only what is durable, each chat whole."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
+import anyio
+import anyio.lowlevel
+
+from crdt_chat.errors import PageBroken, TryLater
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
+from crdt_chat.server.room import Room
+
+T = TypeVar("T")
+
+SLICE = 200
+"""Chats read without letting others run: about 10 ms."""
+
+
+async def durable(room: Room, read: Callable[["Content"], Iterable[T]]) -> list[T]:
+    """What `read` gives of a room's page, read in slices and returned once all of it is durable.
+
+    Raises TryLater if that cannot be, or the page was rebuilt meanwhile: some of it never happened.
+    """
+    page = room.page
+    found: list[T] = []
+    try:
+        for one in read(Content(room.key.page, page)):
+            found.append(one)
+            if len(found) % SLICE == 0:
+                await anyio.lowlevel.checkpoint()
+    except PageBroken as fault:
+        raise TryLater("the page is being rebuilt") from fault
+    await room.settled()
+    if room.page is not page:
+        raise TryLater("the page was rebuilt meanwhile")
+    return found
 
 
 class Content:
-    """One page at one moment: made and used without an await in between."""
+    """A page's chats. What was read once stays as it was read."""
 
     def __init__(self, name: str, page: Page) -> None:
         self._name = name

@@ -14,7 +14,7 @@ from crdt_chat.protocol import text_chat, text_chat_requests
 from crdt_chat.protocol.url_ids import cleaned, page_token
 from crdt_chat.server.auth import Authority, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
-from crdt_chat.server.legacy.content import Content
+from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.rooms import Rooms
@@ -52,9 +52,7 @@ class Conversations:
         if not await self._exists(key):
             return []
         async with self.rooms.open(key) as room:
-            chats = list(Content(key.page, room.page).chats())
-            await room.settled()
-        return chats
+            return await durable(room, Content.chats)
 
     async def _exists(self, key: PageKey) -> bool:
         name = (key.tenant, key.page)

@@ -1,19 +1,19 @@
 """GET /event-log/{tenant}: what a subscriber has missed, at least once (legacy-protocol 5)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crdt_chat.errors import LocalFault, TryLater
+from crdt_chat.errors import TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.protocol.url_ids import page_of
 from crdt_chat.server.auth import Authority, page_key
 from crdt_chat.server.legacy.answers import answer
-from crdt_chat.server.legacy.content import Content
+from crdt_chat.server.legacy.content import durable
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
@@ -75,25 +75,16 @@ class EventLog:
         """The entries of the answer, each chat as it is now: nothing comes back out of the log."""
         try:
             async with self.rooms.open(key) as room:
-                told = _entries(key, rows, Content(key.page, room.page).chat)
-                await room.settled()
-        except (TryLater, LocalFault):
+                return await durable(room, lambda content: _entries(key, rows, content.chat))
+        except TryLater:
             # The page cannot be read just now: the events are told without their content.
-            return _entries(key, rows, lambda _: None)
-        return told
+            return list(_entries(key, rows, lambda _: None))
 
 
-def _entries(key: PageKey, rows: Sequence[EventRow], current: Current) -> list[dict[str, Json]]:
-    return [
-        text_chat.log_entry(
-            key.tenant,
-            key.page,
-            row.timestamp,
-            row.broadcast_id,
-            text_chat.refreshed(row.body, current),
-        )
-        for row in rows
-    ]
+def _entries(key: PageKey, rows: Sequence[EventRow], current: Current) -> Iterator[dict[str, Json]]:
+    for row in rows:
+        body = text_chat.refreshed(row.body, current)
+        yield text_chat.log_entry(key.tenant, key.page, row.timestamp, row.broadcast_id, body)
 
 
 def newest(rows: list[EventRow], most: int) -> list[EventRow]:

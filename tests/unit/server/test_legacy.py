@@ -9,10 +9,13 @@ import pytest
 from starlette.requests import Request
 
 from crdt_chat.config import Config, Limits
-from crdt_chat.errors import Malformed, NotFound, RateLimited, RemoteFault, Unauthorized
-from crdt_chat.identity import Grant, Role
+from crdt_chat.errors import Malformed, NotFound, RateLimited, RemoteFault, TryLater, Unauthorized
+from crdt_chat.identity import Grant, PageKey, Role
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.page import Page
 from crdt_chat.protocol.url_ids import user_token
 from crdt_chat.server.auth import Authority
+from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.subscriptions import CATCH_UP_ROWS, Subscriber
@@ -81,6 +84,38 @@ def test_too_many_events_are_thinned_to_the_last_of_each_annotation() -> None:
         (8, "a2"),
         (9, "a0"),
     ]
+
+
+class Rebuilding:
+    """A room whose page is rebuilt while somebody waits for what was read to become durable."""
+
+    key = PageKey("demo", "article")
+
+    def __init__(self) -> None:
+        self.page = Page(PageLimits(), 9)
+        target = {"selector": [{"type": "TextQuoteSelector", "exact": "never durable"}]}
+        value = {"creator": "ada", "created": 1, "target": target}
+        verdict = self.page.write([("annotations", "a1", value)], ADA, 1)
+        assert verdict.kind == "accepted"
+        self.rebuilds = True
+
+    async def settled(self) -> None:
+        """The commit failed; the page comes back from the store without its changes."""
+        if self.rebuilds:
+            self.page = Page(PageLimits(), 9)
+
+
+@pytest.mark.anyio
+async def test_what_was_read_from_a_page_that_failed_is_never_shown() -> None:
+    room = Rebuilding()
+    with pytest.raises(TryLater):
+        await durable(room, Content.chats)  # type: ignore[arg-type]
+    room.rebuilds = False
+    assert await durable(room, Content.chats) == []  # type: ignore[arg-type]
+    room = Rebuilding()
+    room.rebuilds = False
+    [chat] = await durable(room, Content.chats)  # type: ignore[arg-type]
+    assert chat["exact"] == "never durable"
 
 
 class Held:
