@@ -93,12 +93,8 @@ def believable(view: Content) -> Content:
         root: {
             name: value
             for name, value in entries.items()
-            if root not in ("annotations", "comments")
-            or (
-                isinstance(value, dict)
-                and value.get("creator") in CAST
-                and EVIL not in f"{name} {value}"
-            )
+            if EVIL not in f"{name} {value}"
+            and (root not in ("annotations", "comments") or value["creator"] in CAST)
         }
         for root, entries in view.items()
     }

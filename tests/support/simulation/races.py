@@ -50,6 +50,7 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", befor
             ("builds on a refused operation", builds),
             ("another's unsent work in a shared browser", tab.shared),
             ("below an undone creation", tab.undid),
+            ("close of what was restored before it was sent", root == "closed" and tab.restored),
             (
                 "below what was made and deleted before it was sent",
                 covered("comments", name, page.get("deleted", {})),
@@ -59,6 +60,7 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", befor
             ("undo of a creation", tab.undid),
             ("restored before it was sent", tab.restored),
             ("removal below a refused deletion", any_deleted(verdict)),
+            ("another's removal in a shared browser", tab.shared),
         ],
         "owner": [
             ("undo in a deleted thread", tab.undid),

@@ -83,6 +83,8 @@ class SimRoom:
             if connection.announced is None:
                 connection.announced = message.client
                 self.page.announce(message.client, connection.grant.user)
+                if self._spoiled(message.client):
+                    self._replies.append((connection, Message("reset")))
         elif message.kind == "step1":
             connection.asked = message.body
             self._answer(connection)
@@ -91,6 +93,13 @@ class SimRoom:
             self._judge(connection, message.body, "step2" if patient else "last")
         else:
             self._judge(connection, message.body, "update")
+
+    def _spoiled(self, client: int) -> bool:
+        """Whether this replica was told to reset, never heard it and has come back."""
+        kept = self.durable.rows.refused + [
+            row for one in self._judged for row in one.verdict.rows.refused
+        ]
+        return any(row[0] == client and row[3] == "reset" for row in kept)
 
     def _answer(self, connection: Connection) -> None:
         assert connection.asked is not None

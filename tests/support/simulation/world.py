@@ -219,6 +219,7 @@ class World(Judging):
     def settle(self) -> None:
         """Deliver and commit until nothing is under way and everybody is online."""
         for _ in range(20_000):
+            self.room.now += 50  # who lacks another's unsent work is asked until patience is over
             if self.deliver():
                 continue
             if not self.room.idle:
