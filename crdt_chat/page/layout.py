@@ -121,7 +121,7 @@ def entity_of(root: str, name: str) -> str:
 
 def user_of(name: str) -> str:
     """The encoded user id at the end of a name in `reactions` or `deleted`."""
-    return name.rsplit("/", 1)[1]
+    return name.rpartition("/")[2]
 
 
 def comment_name(annotation: str, comment: str) -> str:

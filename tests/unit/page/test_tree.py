@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from crdt_chat.identity import Grant, Role
 from crdt_chat.page.arrival import Arrival, retrace, survey
 from crdt_chat.page.content import Content
 from crdt_chat.page.document import Document
@@ -13,7 +14,6 @@ from crdt_chat.page.ledger import Ledger
 from crdt_chat.page.outgoing import learn
 from crdt_chat.page.update import Gc, Item, Struct, decode, encode
 from crdt_chat.page.verdict import GateRows
-from crdt_chat.identity import Grant, Role
 
 ADA = Grant("t", "ada", "Ada", Role.ADMIN)
 NAMES = ("a", "b")
@@ -126,7 +126,11 @@ def test_a_long_branch_is_looked_up_without_walking_it() -> None:
     count = 50_000
     index, ledger = Index(ROOTS), Ledger()
     ledger.owners = {1: "ada", 2: "ada", 3: "ada"}
-    structs: dict[int, list[Struct]] = {1: [Item(1, 0, 1, None, "comments", "a", None)], 2: [], 3: []}
+    structs: dict[int, list[Struct]] = {
+        1: [Item(1, 0, 1, None, "comments", "a", None)],
+        2: [],
+        3: [],
+    }
     for number in range(count):
         structs[2].append(Item(2, number, 1, (1, number), "", "", None))
         structs[1].append(Item(1, number + 1, 1, (2, number), "", "", None))
