@@ -13,7 +13,7 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Verdict
 from crdt_chat.server.batch import Batch
 from crdt_chat.server.services import Services
-from store.records import Appended, CommitResult, LogEntry, PageCommit
+from store.records import Appended, CommitResult, Failed, LogEntry, PageCommit
 
 FRAME_COST_S = 0.0002
 """What one frame to one peer roughly costs: the pause between commits is this for everybody."""
@@ -109,25 +109,38 @@ class Commits:
             await self._idle.wait()
 
     async def _run(self) -> None:
-        while self._pending.entries and not self._stopped:
-            if await self._pause():
-                continue
-            batch = self._pending
-            commit = self._prepare(batch)
-            self._in_flight, self._pending = batch, Batch(batch.seq)
-            result = (await self._services.store.commit([commit]))[0]
-            self._in_flight = None
+        try:
+            while self._pending.entries and not self._stopped:
+                if not await self._pause():
+                    await self._commit()
+        except Exception as error:  # noqa: BLE001 - a fault on one page must not end the others
+            self._discard(Failed(error))
+        finally:
+            self._running = False
+            self._idle.set()
+
+    async def _commit(self) -> None:
+        batch = self._pending
+        commit = self._prepare(batch)
+        self._in_flight, self._pending = batch, Batch(batch.seq)
+        result = (await self._services.store.commit([commit]))[0]
+        if not isinstance(result, Appended):
+            self._discard(result)
+            return
+        self._in_flight = None
+        self._services.queue.done(len(batch.entries), batch.size)
+        seconds = self._services.clock.monotonic() - self._last
+        self._services.metrics.committed(len(batch.entries), seconds)
+        self._settle(batch, commit, result)
+
+    def _discard(self, result: CommitResult) -> None:
+        """What was on its way is not known to be durable: its writers are told, then the room."""
+        batch, self._in_flight = self._in_flight, None
+        if batch is not None:
             self._services.queue.done(len(batch.entries), batch.size)
-            seconds = self._services.clock.monotonic() - self._last
-            if isinstance(result, Appended):
-                self._services.metrics.committed(len(batch.entries), seconds)
-                self._settle(batch, commit, result)
-            else:
-                self._services.metrics.commit_failed()
-                batch.fail()
-                self._fail(result)
-        self._running = False
-        self._idle.set()
+            batch.fail()
+        self._services.metrics.commit_failed()
+        self._fail(result)
 
     async def _pause(self) -> bool:
         """Keep the distance to the last commit. Returns whether it slept: look again then."""

@@ -323,19 +323,25 @@ class Room:
         """Forget all that is not durable and rebuild; the peers are asked for it again."""
         if self.suspended:
             return
-        where = {"tenant": self.key.tenant, "page": self.key.page}
-        log.error("page is rebuilt from the store", extra=where, exc_info=fault)
+        log.error("page is rebuilt from the store", extra=self._where(), exc_info=fault)
         self.suspended = True
         self._commits.halt()
         self.services.tasks.start_soon(self._rebuild)
+
+    def _where(self) -> dict[str, str]:
+        return {"tenant": self.key.tenant, "page": self.key.page}
 
     async def _rebuild(self) -> None:
         await self._commits.finish()
         while True:
             await anyio.sleep(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
-            if await self._reload():
-                break
+            try:
+                if await self._reload():
+                    break
+            except Exception:
+                # Whatever it is, it is this page's: the others go on, and it is tried again.
+                log.exception("page cannot be rebuilt yet", extra=self._where())
         self.services.metrics.page_rebuilt()
         self.suspended = False
         for peer in tuple(self.peers.values()):
@@ -362,6 +368,10 @@ class Room:
         self.ask(peer)
         if not peer.outbox.ready and peer.vector is not None:
             self.answer(peer, peer.vector)
+        elif peer.outbox.seq < self.committed:
+            # Durable, but not by us or not shown any more: it is read from the store.
+            peer.outbox.lagging = True
+            peer.work.set()
 
 
 def _failure(result: CommitResult) -> StoreUnavailable:
