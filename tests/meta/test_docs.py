@@ -149,6 +149,22 @@ def test_every_decision_is_listed():
         assert len(path.read_text("utf-8").split()) < 400, f"{path.name} is longer than a page"
 
 
+def test_every_promise_has_a_test_of_its_name():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    promises = re.findall(r"^(\d)\. \*\*(.*?)\*\*", readme, re.MULTILINE)
+    tests = (ROOT / "tests/interop/test_promises.py").read_text("utf-8")
+    assert len(promises) == 6
+    for number, promise in promises:
+        words = re.sub(r"[^a-z0-9]+", "_", promise.lower()).strip("_")
+        name = f"def test_promise_{number}_{words}"
+        assert name.removesuffix("_on_the_wire") in tests, name
+
+
+def test_the_tests_that_hold_the_promises_exist():
+    for name in re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs/testing.md").read_text("utf-8")):
+        assert (ROOT / name).exists(), name
+
+
 def test_folders_of_tests_are_explained():
     explained = (ROOT / "docs/testing.md").read_text("utf-8")
     folders = {
