@@ -23,8 +23,6 @@ SETTINGS_EXAMPLES = """\
   crdt-chat settings --json
   CRDT_CHAT_PORT=9000 crdt-chat settings --config chat.toml"""
 
-UNITLESS = ("address", "port", "path", "names", "level")
-
 
 def add_verbs(verbs: Verbs) -> None:
     """Add `integrity` and `settings`."""
@@ -83,8 +81,10 @@ def markdown(found: "list[Setting]") -> str:
 
 def _default(item: "Setting") -> str:
     value = item.default
-    if isinstance(value, bool) or item.unit in UNITLESS:
-        return _text(value).lower() or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if item.unit == "port" or not isinstance(value, int | float):
+        return _text(value) or "none"
     if item.unit == "bytes":
         power = (value.bit_length() - 1) // 10
         return f"{value / 1024**power:g} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
