@@ -52,8 +52,7 @@ def _replace(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> tuple[int, 
     readmodel.clear(db, page.id)
     readmodel.apply(db, [(page.id, new.projected)])
     if not new.keep_events:
-        db.execute("DELETE FROM event WHERE page = ?", (page.id,))
-        page.event_floor, page.event_sum = page.last_event, 0
+        events.forget_all(db, page)
     stamped = [events.appended(page, event, new.entry.at) for event in new.events]
     db.executemany(events.INSERT, stamped)
     return tuple(row[1] for row in stamped)
@@ -78,6 +77,7 @@ def _retire(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:
 def _history(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:
     if new.history == "delete":
         db.execute("DELETE FROM log WHERE page = ?", (page.id,))
+        page.log_gone = page.seq
     elif new.history == "redact":
         query = (
             "UPDATE log SET data = x'', actor = '', connection = '', redacted = 1 WHERE page = ?"

@@ -55,13 +55,31 @@ def origins_of(db: sqlite3.Connection, page: PageRow) -> Origins:
 def rows_after(db: sqlite3.Connection, page: PageRow, after: int, limit: int = -1) -> list[LogRow]:
     """Log rows with seq > `after`, ascending, at most `limit` (negative: all), each verified.
 
-    Where the read ends at the head, the chain must end there too. Raises Quarantined.
+    None of those that are kept may be missing, and the chain must end as the page's row says.
+    Raises Quarantined.
     """
     found = db.execute(_READ, (page.id, after, limit)).fetchall()
     verify_rows(page, found)
-    if found and found[-1][0] == page.seq and found[-1][8] != page.chain:
+    first = max(after, page.log_gone) + 1
+    last = found[-1][0] if found else first - 1
+    if found and found[0][0] != first:
+        raise Quarantined(page.tenant, page.name, f"log row {first} is missing")
+    if len(found) != limit and last < page.seq:
+        raise Quarantined(page.tenant, page.name, f"log rows after {last} are missing")
+    if last == page.seq and found and found[-1][8] != page.chain:
         raise Quarantined(page.tenant, page.name, "the log does not end as the page's row says")
     return [LogRow(*row[:5]) for row in found]
+
+
+def forget(db: sqlite3.Connection, page: PageRow, upto: int) -> int:
+    """Remove rows up to `upto`, or up to the snapshot; the caller writes the page's row.
+
+    Returns how many.
+    """
+    upto = min(upto, page.snapshot_seq)
+    page.log_gone = max(page.log_gone, upto)
+    query = "DELETE FROM log WHERE page = ? AND seq <= ?"
+    return db.execute(query, (page.id, page.log_gone)).rowcount
 
 
 def verify_rows(

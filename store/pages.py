@@ -11,16 +11,17 @@ from store.errors import Quarantined
 
 _COLUMNS = (
     "id, tenant, name, epoch, seq, chain, snapshot_seq, updated, last_event, event_floor, "
-    "event_sum, gate_sum, crc"
+    "event_number, events_gone, log_gone, gate_sum, crc"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM page WHERE tenant = ? AND name = ?"  # noqa: S608
 _UPDATE = (
     "UPDATE page SET epoch = ?, seq = ?, chain = ?, snapshot_seq = ?, updated = ?, last_event = ?, "
-    "event_floor = ?, event_sum = ?, gate_sum = ?, crc = ? WHERE id = ?"
+    "event_floor = ?, event_number = ?, events_gone = ?, log_gone = ?, gate_sum = ?, crc = ? "
+    "WHERE id = ?"
 )
-_INSERT = f"INSERT INTO page ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT = f"INSERT INTO page ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 LOST = "the directory of pages is damaged, so it may be one that cannot be found"
-_NUMBERS = struct.Struct(">9q")
+_NUMBERS = struct.Struct(">11q")
 EVENT_STEP = 2
 """Event timestamps of a page rise by at least this many ms (design 7)."""
 
@@ -46,9 +47,11 @@ class Origins:
 
 @dataclass(slots=True)
 class PageRow:
-    """A page's own row. `updated`, `last_event`, `event_floor` in ms; sums are sums of CRC-32s.
+    """A page's own row. `updated`, `last_event` and `event_floor` are in ms.
 
-    seq and chain are the head of the log, event_floor the newest timestamp retention has removed.
+    seq and chain are the head of the log, log_gone the newest row that retention has removed.
+    event_number counts the events there ever were, events_gone those that retention has removed,
+    event_floor is the newest timestamp among these. gate_sum is the sum of the gate's row CRCs.
     Not stored: entry is what the page adds to the directory's sum, origins the idempotency keys
     that the writer remembers.
     """
@@ -63,7 +66,9 @@ class PageRow:
     updated: int = 0
     last_event: int = 0
     event_floor: int = 0
-    event_sum: int = 0
+    event_number: int = 0
+    events_gone: int = 0
+    log_gone: int = 0
     gate_sum: int = 0
     entry: int = 0
     origins: "Origins | None" = None
@@ -81,7 +86,9 @@ class PageRow:
             self.updated,
             self.last_event,
             self.event_floor,
-            self.event_sum,
+            self.event_number,
+            self.events_gone,
+            self.log_gone,
             self.gate_sum,
         )
         return zlib.crc32(numbers, self.entry)
@@ -101,7 +108,9 @@ class PageRow:
             self.updated,
             self.last_event,
             self.event_floor,
-            self.event_sum,
+            self.event_number,
+            self.events_gone,
+            self.log_gone,
             self.gate_sum,
             self.crc(),
             self.id,

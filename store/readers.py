@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from store import schema
-from store.errors import Closed, Quarantined, Unavailable
+from store.errors import Closed, Damaged, Quarantined, Unavailable
 
 _CONNECTIONS = 4
 _PASSING = {
@@ -48,7 +48,7 @@ class Readers:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one consistent state of the file.
 
-        Raises Closed, Unavailable for a passing fault of the disk, sqlite3.DatabaseError else.
+        Raises Closed, Unavailable for a passing fault of the disk, Damaged for a lasting one.
         """
         return await anyio.to_thread.run_sync(self._read, work)
 
@@ -64,11 +64,8 @@ class Readers:
                 return work(db)
             finally:
                 db.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            translated = passing(error)
-            if translated is None:
-                raise
-            raise translated from error
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise passing(error) or Damaged(f"{self._path} cannot be read: {error}") from error
         finally:
             self._idle.put(db)
 
@@ -86,7 +83,7 @@ class Readers:
             self._idle.put(None)
 
 
-def passing(error: sqlite3.Error) -> Unavailable | None:
+def passing(error: Exception) -> Unavailable | None:
     """The error to raise if this is a fault of the moment, None if it speaks of the content."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None or code & 0xFF not in _PASSING:

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from store import events, pages
+from store import events, journal, pages
 from store.batch import Heads
 
 CHUNK = 2_000
@@ -54,7 +54,7 @@ def forget_rows(db: sqlite3.Connection, heads: Heads, name: tuple[str, str], bef
             if at >= before:
                 break
             upto = seq
-        query = "DELETE FROM log WHERE page = ? AND seq <= ?"
-        removed = db.execute(query, (page.id, upto)).rowcount
+        removed = journal.forget(db, page, upto)
+        pages.save(db, [page])
     db.execute("COMMIT")
     return removed

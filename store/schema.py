@@ -25,7 +25,8 @@ CREATE TABLE page (
     id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL, chain INTEGER NOT NULL, snapshot_seq INTEGER NOT NULL,
     updated INTEGER NOT NULL, last_event INTEGER NOT NULL, event_floor INTEGER NOT NULL,
-    event_sum INTEGER NOT NULL, gate_sum INTEGER NOT NULL, crc INTEGER NOT NULL,
+    event_number INTEGER NOT NULL, events_gone INTEGER NOT NULL, log_gone INTEGER NOT NULL,
+    gate_sum INTEGER NOT NULL, crc INTEGER NOT NULL,
     UNIQUE (tenant, name)
 ) STRICT;
 CREATE TABLE directory (
@@ -43,8 +44,9 @@ CREATE TABLE snapshot (
     digest BLOB NOT NULL, data BLOB NOT NULL
 ) STRICT;
 CREATE TABLE event (
-    id INTEGER PRIMARY KEY, page INTEGER NOT NULL, timestamp INTEGER NOT NULL, type TEXT NOT NULL,
-    broadcast_id TEXT NOT NULL, user TEXT NOT NULL, entity TEXT NOT NULL, body TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, page INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+    number INTEGER NOT NULL, type TEXT NOT NULL, broadcast_id TEXT NOT NULL,
+    user TEXT NOT NULL, entity TEXT NOT NULL, body TEXT NOT NULL,
     crc INTEGER NOT NULL, UNIQUE (page, timestamp)
 ) STRICT;
 CREATE TABLE client_owner (
@@ -174,7 +176,7 @@ def check(db: sqlite3.Connection, path: Path) -> int:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} cannot be read as a database: {error}") from error
     if application == APPLICATION_ID and version > VERSION:
         raise SchemaMismatch(

@@ -132,7 +132,7 @@ def directory_holds(db: sqlite3.Connection) -> bool:
     """Whether a page that is not found was never there."""
     try:
         return pages.directory_holds(db)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         # What can still be found is served; every other name is answered with Quarantined.
         return False
 

@@ -78,8 +78,7 @@ class SqliteStore(SqliteReader):
             db.execute("BEGIN IMMEDIATE")
             done = journal.put_snapshot(db, row, upto_seq, data)
             if done and keep is not None:
-                query = "DELETE FROM log WHERE page = ? AND seq <= ?"
-                db.execute(query, (row.id, upto_seq - keep))
+                journal.forget(db, row, upto_seq - keep)
             pages.save(db, [row])
             db.execute("COMMIT")
             return done

@@ -17,6 +17,7 @@ from anyio.lowlevel import current_token
 
 from store.batch import ROW_ERRORS, Heads, commit_all, roll_back
 from store.errors import Closed, Unavailable
+from store.readers import passing
 from store.records import CommitResult, Failed, PageCommit
 
 BATCH_ROWS = 512
@@ -209,14 +210,14 @@ class Writer:
             job.value = job.work(self._db, self._heads)
             job.error = None
         except ROW_ERRORS as error:
-            job.error = error
+            job.error = passing(error) or error
+            job.error.__cause__ = None if job.error is error else error
             roll_back(self._db, self._heads)
-            if isinstance(error, sqlite3.Error):
-                self._recover(error)
+            self._recover(error)
         finally:
             wake([job])
 
-    def _recover(self, error: sqlite3.Error) -> None:
+    def _recover(self, error: Exception) -> None:
         """After an I/O error start again from the file: what the handle remembers may be wrong."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
             self._db.close()
