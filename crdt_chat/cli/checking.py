@@ -86,7 +86,7 @@ def _default(item: "Setting") -> str:
     if item.unit == "port" or not isinstance(value, int | float):
         return _text(value) or "none"
     if item.unit == "bytes":
-        power = (value.bit_length() - 1) // 10
+        power = (int(value).bit_length() - 1) // 10
         return f"{value / 1024**power:g} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
     return f"{value:,g} {item.unit}" if value < 1_000 else f"{value:,.0f} {item.unit}"
 

