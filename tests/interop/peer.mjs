@@ -4,6 +4,8 @@ import * as Y from 'yjs'
 import { Browser } from './socket.mjs'
 import { Replica, toBytes, toText } from './replica.mjs'
 
+process.setMaxListeners(0) // every provider listens for the end of the process
+
 const peers = new Map()
 const complaints = [] // what yjs and y-websocket print: an honest run prints nothing
 for (const level of ['error', 'warn', 'log']) {

@@ -388,4 +388,5 @@ def yjs(yjs_process: YjsPeers) -> Iterator[YjsPeers]:
     """The session's Node process without peers; fails the test if Yjs complained during it."""
     yield yjs_process
     yjs_process.clear()
-    assert yjs_process.complaints() == []
+    complaints = yjs_process.complaints()
+    assert not complaints, complaints

@@ -94,10 +94,15 @@ def believable(view: Content) -> Content:
             name: value
             for name, value in entries.items()
             if EVIL not in f"{name} {value}"
-            and (root not in ("annotations", "comments") or value["creator"] in CAST)
+            and (root not in ("annotations", "comments") or somebody(value))
         }
         for root, entries in view.items()
     }
+
+
+def somebody(value: Json) -> bool:
+    """Whether this value names one of the cast as its creator."""
+    return isinstance(value, dict) and value.get("creator") in CAST
 
 
 Gesture = Callable[[Desk], list[Operation]]
