@@ -1,7 +1,7 @@
 """What an update brings that is new and the sender's to bring, sorted entry by entry (design 4)."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from crdt_chat.identity import Grant
 from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
@@ -51,10 +51,6 @@ class Arrival:
         else:
             placed.append((struct, draft, number))
 
-    def touched(self) -> list[Draft]:
-        """The drafts that the sender's own structs and deletions make, without what is swept with them."""
-        return [draft for draft in self.drafts.values() if draft.items or draft.removes]
-
     def refused(self) -> list[Draft]:
         """The drafts that broke a rule."""
         return [draft for draft in self.drafts.values() if draft.refusal is not None]
@@ -67,17 +63,19 @@ def survey(
 
     Raises Malformed for cycles.
     """
-    found = trim(update, index)
-    if found is None:
-        return None
     arrival = Arrival(update.deleted)
     foreign: set[int] = set()
-    if found:
-        ordered = integration_order(found)
-        arrival.claimed, foreign = claim(found, ledger.owners, grant)
-        _Sorting(arrival, index, foreign, burn_lacking=sync == "last").take(ordered)
-    arrival.dropped = bool(foreign)
-    _take_deletions(arrival, index, foreign, strict=sync == "update")
+    if update.structs:
+        found = trim(update, index)
+        if found is None:
+            return None
+        if found:
+            ordered = integration_order(found)
+            arrival.claimed, foreign = claim(found, ledger.owners, grant)
+            arrival.dropped = bool(foreign)
+            _sort(arrival, ordered, index, foreign, burn_lacking=sync == "last")
+    if update.deleted:
+        _take_deletions(arrival, index, foreign, strict=sync == "update")
     for draft in arrival.drafts.values():
         draft.settle(update.deleted)
     return arrival
@@ -87,67 +85,70 @@ def retrace(update: Update, index: Index) -> Arrival:
     """All of a stored page's state, sorted into drafts. Raises Malformed for a state that no gate wrote."""
     arrival = Arrival(update.deleted)
     if update.structs:
-        _Sorting(arrival, index, set()).take(integration_order(update.structs))
+        _sort(arrival, integration_order(update.structs), index, ())
     for draft in arrival.drafts.values():
         draft.settle(update.deleted)
     return arrival
 
 
-class _Sorting:
-    """Hangs structs, in the order of integration, into the trees of the drafts they belong to."""
+def _sort(
+    arrival: Arrival,
+    ordered: Sequence[Struct],
+    index: Index,
+    foreign: Container[int],
+    *,
+    burn_lacking: bool = False,
+) -> None:
+    """Hang structs, in the order of integration, into the trees of the drafts they belong to.
 
-    def __init__(
-        self, arrival: Arrival, index: Index, foreign: set[int], *, burn_lacking: bool = False
-    ) -> None:
-        self.arrival = arrival
-        self.index = index
-        self.foreign = foreign
-        self.burn_lacking = burn_lacking
-
-    def take(self, ordered: Sequence[Struct]) -> None:
-        """Find the draft of each struct: the entry is its origin's, else the one that it names."""
-        for struct in ordered:
-            if struct.client in self.foreign:
-                continue
-            if type(struct) is not Item:
-                self.arrival.place(struct, None, OFF)
-                self.arrival.bare += 1
-            elif struct.origin is None:
-                entry = self.index.entry(struct.root, struct.name)
-                draft = self.arrival.draft(struct.root, struct.name, entry)
-                self.arrival.place(struct, draft, draft.attach(struct, OFF))
-            else:
-                self._take_over(struct, struct.origin)
-
-    def _take_over(self, item: Item, origin: Id) -> None:
-        owner, number = self._at(origin)
-        if owner is None:
-            self.arrival.lacks = True
-            if not self.burn_lacking:
-                return
-            owner = BURNT
-        if isinstance(owner, Entry):
-            draft = self.arrival.draft(owner.root, owner.name, owner)
-        elif isinstance(owner, Draft):
-            draft = owner
+    The entry is the origin's, else the one that the struct names. What lacks its origin is left out, or
+    is to be burnt.
+    """
+    for struct in ordered:
+        if struct.client in foreign:
+            continue
+        if type(struct) is not Item:
+            arrival.place(struct, None, OFF)
+            arrival.bare += 1
+            continue
+        number = OFF
+        if struct.origin is None:
+            entry = index.entry(struct.root, struct.name)
+            draft = arrival.draft(struct.root, struct.name, entry)
         else:
-            draft = self.arrival.draft(UNKNOWN_ROOT, f"{item.client}:{item.clock}", None, owner)
-        self.arrival.place(item, draft, draft.attach(item, number))
+            owner, number = _at(struct.origin, index, arrival)
+            if owner is None:
+                arrival.lacks = True
+                if not burn_lacking:
+                    continue
+                owner = BURNT
+            draft = _draft_of(owner, struct, arrival)
+        arrival.place(struct, draft, draft.attach(struct, number))
 
-    def _at(self, unit: Id) -> tuple[Entry | Draft | Burnt | None, int]:
-        """Whose this unit is, known or new; None if it is missing or was dropped."""
-        client, clock = unit
-        if clock < self.index.next(client):
-            return self.index.at(client, clock)
-        placed = self.arrival.placed.get(client)
-        if placed is None or clock >= placed[-1][0].clock + placed[-1][0].length:
-            return None, OFF
-        _struct, draft, number = placed[bisect_right(placed, clock, key=_clock) - 1]
-        return draft or BURNT, number
+
+def _at(unit: Id, index: Index, arrival: Arrival) -> tuple[Entry | Draft | Burnt | None, int]:
+    """Whose this unit is, known or new; None if it is missing or was dropped."""
+    client, clock = unit
+    if clock < index.next(client):
+        return index.at(client, clock)
+    placed = arrival.placed.get(client)
+    if placed is None or clock >= placed[-1][0].clock + placed[-1][0].length:
+        return None, OFF
+    _struct, draft, number = placed[bisect_right(placed, clock, key=_clock) - 1]
+    return draft or BURNT, number
 
 
 def _clock(placed: Placed) -> int:
     return placed[0].clock
+
+
+def _draft_of(owner: Entry | Draft | Burnt, item: Item, arrival: Arrival) -> Draft:
+    """The draft of what an item hangs on."""
+    if isinstance(owner, Entry):
+        return arrival.draft(owner.root, owner.name, owner)
+    if isinstance(owner, Draft):
+        return owner
+    return arrival.draft(UNKNOWN_ROOT, f"{item.client}:{item.clock}", None, owner)
 
 
 def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict: bool) -> None:

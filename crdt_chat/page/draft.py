@@ -96,11 +96,6 @@ class Draft:
         self.mended = True
         self.swept = False
 
-    @property
-    def key(self) -> str:
-        """How refusals and verdicts call this entry."""
-        return f"{self.root}/{self.name}"
-
     def attach(self, item: Item, number: int) -> int:
         """Hang `item` on its origin, which is of stretch `number`; returns the stretch it is of.
 

@@ -48,6 +48,15 @@ class Hearing:
         self._reacting: dict[str, int] = {}
         self._named: dict[str, list[Entry]] | None = None
 
+    def recall(self, draft: Draft) -> None:
+        """Look up the value that a draft is about to end or to replace."""
+        if draft.before is None:
+            draft.before = self.content.document.read(draft.root, draft.name)
+
+    def new_entities(self) -> list[tuple[str, str, int]]:
+        """Name, creator and time of the annotations and comments that this update has made."""
+        return [(name, past.creator, past.created) for name, past in self.created.items()]
+
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment, if it was ever seen."""
         past = self.created.get(entity)
@@ -181,6 +190,8 @@ class Hearing:
         if not draft.swept:
             counted = draft.lives() if draft.judged else draft.live
             draft.swept = True
+            if draft.live:
+                self.recall(draft)
             self._count(root, name, -counted)
 
     def _named_entries(self) -> Iterable[Entry]:

@@ -7,6 +7,7 @@ show as CUT_SHORT, sooner or later: a position beyond the end is no valid index 
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from crdt_chat.errors import Malformed
@@ -26,6 +27,7 @@ _FLOAT64: Final = struct.Struct(">d")
 _INT64: Final = struct.Struct(">q")
 _BITS31: Final = 2**31 - 1
 _TEXT: Final = 119
+_SHORT_TEXT: Final = [bytes((_TEXT, size)) for size in range(128)]
 
 
 class Undefined:
@@ -242,13 +244,26 @@ def write_any(out: bytearray, value: Json) -> None:
         raise TypeError(f"no JSON value: {kind.__name__}")
 
 
+@lru_cache(maxsize=256)
+def _name(name: str) -> bytes:
+    """A property's name as it is written; there are few, and they come all the time."""
+    out = bytearray()
+    write_string(out, name)
+    return bytes(out)
+
+
 def _write_object(out: bytearray, value: dict[str, Json]) -> None:
     out.append(118)
     write_uint(out, len(value))
     for name, each in value.items():
-        write_string(out, name)
-        if type(each) is str:
-            out.append(_TEXT)
-            write_string(out, each)
-        else:
+        out += _name(name)
+        if type(each) is not str:
             write_any(out, each)
+            continue
+        raw = each.encode()
+        if len(raw) < 128:
+            out += _SHORT_TEXT[len(raw)]
+        else:
+            out.append(_TEXT)
+            write_uint(out, len(raw))
+        out += raw

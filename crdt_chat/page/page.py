@@ -164,29 +164,27 @@ class Page:
     def _carry_out(self, hearing: Hearing) -> Verdict:
         arrival = hearing.arrival
         refused = arrival.refused()
-        for draft in arrival.drafts.values():
-            if draft.swept and draft.live and draft.before is None:
-                draft.before = self._content.document.read(draft.root, draft.name)
         outgoing = assemble(arrival, self._content.index, self._server)
         update = outgoing.encode()
         if not update and not refused:
             return Verdict("trimmed")
-        entities = [(name, past.creator, past.created) for name, past in hearing.created.items()]
+        rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
+        keys = _keys(arrival)
         verdict = Verdict(
             "refused" if refused else "accepted",
-            _keys(arrival),
+            keys,
             _worst(refused),
             _refusals(refused),
             update,
             bool(refused) or outgoing.altered,
-            tuple(_changes(arrival)),
-            GateRows(arrival.claimed, entities, outgoing.refused),
-            _operations(arrival),
+            _changes(arrival),
+            rows,
+            arrival.bare + len(keys),
         )
         if update:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
-                verdict.rows.owners.append((self._server, SERVER))
+                rows.owners.append((self._server, SERVER))
             self._content.apply(arrival, verdict)
         return verdict
 
@@ -246,7 +244,7 @@ def _judge(hearing: Hearing) -> None:
     drafts = list(hearing.arrival.drafts.values())
     for draft in drafts:
         if draft.live and draft.effect != "none":
-            draft.before = hearing.content.document.read(draft.root, draft.name)
+            hearing.recall(draft)
     if len(drafts) > 1:
         drafts.sort(key=lambda draft: _rank(hearing, draft))
     for draft in drafts:
@@ -282,13 +280,18 @@ def _ignore_refused_deletions(arrival: Arrival) -> None:
 
 def _keys(arrival: Arrival) -> dict[str, str]:
     return {
-        draft.key: "accepted" if draft.refusal is None else f"refused:{draft.refusal.rule}"
-        for draft in arrival.touched()
+        f"{draft.root}/{draft.name}": "accepted"
+        if draft.refusal is None
+        else f"refused:{draft.refusal.rule}"
+        for draft in arrival.drafts.values()
+        if draft.items or draft.removes
     }
 
 
 def _refusals(refused: Iterable[Draft]) -> tuple[Refusal, ...]:
-    return tuple(Refusal(draft.key, *draft.refusal) for draft in refused if draft.refusal)
+    return tuple(
+        Refusal(f"{draft.root}/{draft.name}", *draft.refusal) for draft in refused if draft.refusal
+    )
 
 
 def _worst(refused: Sequence[Draft]) -> Repair:
@@ -298,15 +301,12 @@ def _worst(refused: Sequence[Draft]) -> Repair:
     return "rollback" if all(draft.mended for draft in refused) else "reset"
 
 
-def _changes(arrival: Arrival) -> Iterator[Change]:
+def _changes(arrival: Arrival) -> tuple[Change, ...]:
     """The net effects, in the order in which the update names them."""
+    changes = []
     for draft in arrival.drafts.values():
         if draft.swept or (draft.fate == "kept" and draft.effect in ("write", "remove")):
             after = draft.after if draft.lives() else None
             if draft.live or after is not None:
-                yield Change(draft.root, draft.name, draft.before, after)
-
-
-def _operations(arrival: Arrival) -> int:
-    """Operations, for the rate limit: touched keys, and clocks given away without content."""
-    return arrival.bare + len(arrival.touched())
+                changes.append(Change(draft.root, draft.name, draft.before, after))
+    return tuple(changes)
