@@ -4,12 +4,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 
-from store import events, gate, journal, pages, readmodel
-from store.checksums import fields_crc
+from store import events, gate, journal, listing, pages, readmodel
 from store.errors import Quarantined
+from store.faults import quarantine
 from store.pages import PageRow
 from store.protocol import Project
-from store.readers import quarantine
 from store.records import Problem, Report, StoredPage
 
 _ORPHANS = "SELECT count(*) FROM {table} WHERE page NOT IN (SELECT id FROM page)"
@@ -36,6 +35,7 @@ def check_file(db: sqlite3.Connection, report: Report) -> list[Name]:
             (orphans,) = db.execute(_ORPHANS.format(table=table)).fetchone()
             if orphans:
                 _add(report, None, f"{orphans} rows of {table} belong to no page")
+        listing.search(db, "", "any word", None, 1)  # its columns are there
         return db.execute("SELECT tenant, name FROM page ORDER BY 1, 2").fetchall()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         _add(report, None, f"SQLite: {error}")
@@ -76,8 +76,8 @@ def load(db: sqlite3.Connection, page: PageRow) -> StoredPage:
 
 
 def _model(db: sqlite3.Connection, page: PageRow) -> Iterator[tuple[str, str, str]]:
-    for root, key, value, crc in readmodel.rows(db, page.id):
-        if fields_crc(root, key, value) != crc:
+    for root, key, value, sound in readmodel.rows(db, page.id):
+        if not sound:
             reason = f"read model: {root}/{key} does not verify"
             raise Quarantined(page.tenant, page.name, reason)
         yield root, key, value

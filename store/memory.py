@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from store import readmodel, tenants
 from store.errors import Closed, StoreError
+from store.faults import UNREADABLE
 from store.integrity import differences
 from store.memory_page import (
     MemoryPage,
@@ -16,7 +17,6 @@ from store.memory_page import (
     said,
 )
 from store.protocol import Project
-from store.readers import UNREADABLE
 from store.records import (
     Appended,
     CommitResult,

@@ -1,36 +1,18 @@
 """Reading: a few read-only connections, each read in one transaction in a worker thread."""
 
-import contextlib
 import queue
 import sqlite3
-import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 
-from store import schema
-from store.errors import Closed, Damaged, Quarantined, Unavailable
+from store import faults, schema
+from store.errors import Closed
 
 _CONNECTIONS = 4
-_PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_PROTOCOL,
-}
-"""Primary result codes that say nothing about the content: https://www.sqlite.org/rescode.html"""
-
-UNREADABLE = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
-"""What a value of a wrong type raises in our code: a flipped bit may turn a text into a blob."""
-
 T = TypeVar("T")
 
 
@@ -57,15 +39,14 @@ class Readers:
         try:
             if self._closed:
                 raise Closed("the store is closed")
-            if db is None:
-                db = schema.connect(self._path, readonly=True)
-            db.execute("BEGIN")
-            try:
-                return work(db)
-            finally:
-                db.execute("ROLLBACK")
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise passing(error) or Damaged(f"{self._path} cannot be read: {error}") from error
+            with faults.of_file(self._path):
+                if db is None:
+                    db = schema.connect(self._path, readonly=True)
+                db.execute("BEGIN")
+                try:
+                    return work(db)
+                finally:
+                    db.execute("ROLLBACK")
         finally:
             self._idle.put(db)
 
@@ -81,22 +62,3 @@ class Readers:
                     db.close()
             # Late readers find a place at once and are told that the store is closed.
             self._idle.put(None)
-
-
-def passing(error: Exception) -> Unavailable | None:
-    """The error to raise if this is a fault of the moment, None if it speaks of the content."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None or code & 0xFF not in _PASSING:
-        return None
-    return Unavailable(f"the file cannot be read just now: {error}")
-
-
-@contextlib.contextmanager
-def quarantine(tenant: str, page: str) -> Iterator[None]:
-    """Turn everything that damaged content raises inside into Quarantined for this page."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise passing(error) or Quarantined(tenant, page, str(error)) from error
-    except UNREADABLE as error:
-        raise Quarantined(tenant, page, f"unreadable: {error}") from error

@@ -6,8 +6,7 @@ what SQL wants to ask for are columns beside it, most of them generated from tha
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
 from store.checksums import fields_crc
@@ -112,10 +111,11 @@ def _statement(
         return "DELETE FROM fact WHERE page = ? AND root = ? AND name = ?", (page, root, name)
     if value is None:
         return f"DELETE FROM {table} WHERE page = ? AND name = ?", (page, name)  # noqa: S608
-    crc = fields_crc(root, name, value)
     if table is None:
-        return _FACT, (page, root, name, value, crc)
-    return _UPSERT[root], (page, name, value, crc, *_DERIVED[root][1](name, value))
+        return _FACT, (page, root, name, value, fields_crc(root, name, value))
+    derived = _DERIVED[root][1](name, value)
+    crc = fields_crc(root, name, value, *derived)
+    return _UPSERT[root], (page, name, value, crc, *derived)
 
 
 def clear(db: sqlite3.Connection, page: int) -> None:
@@ -124,14 +124,16 @@ def clear(db: sqlite3.Connection, page: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE page = ?", (page,))  # noqa: S608
 
 
-def rows(db: sqlite3.Connection, page: int) -> list[tuple[str, str, str, int]]:
-    """Every key of the page: root, name, value as JSON text and its CRC."""
-    found: list[tuple[str, str, str, int]] = []
+def rows(db: sqlite3.Connection, page: int) -> Iterator[tuple[str, str, str, bool]]:
+    """Every key of the page: root, name, value as JSON text, and whether its row verifies."""
     for root, table in TABLES.items():
-        query = f"SELECT ?, name, value, crc FROM {table} WHERE page = ?"  # noqa: S608
-        found += db.execute(query, (root, page)).fetchall()
+        columns = ", ".join(("crc", "name", "value", *_DERIVED[root][0]))
+        query = f"SELECT {columns} FROM {table} WHERE page = ?"  # noqa: S608
+        for crc, name, value, *derived in db.execute(query, (page,)):
+            yield root, name, value, crc == fields_crc(root, name, value, *derived)
     query = "SELECT root, name, value, crc FROM fact WHERE page = ?"
-    return found + db.execute(query, (page,)).fetchall()
+    for root, name, value, crc in db.execute(query, (page,)):
+        yield root, name, value, crc == fields_crc(root, name, value)
 
 
 def pages_with(db: sqlite3.Connection, tenant: str, root: str, name: str) -> list[str]:
@@ -141,13 +143,3 @@ def pages_with(db: sqlite3.Connection, tenant: str, root: str, name: str) -> lis
         "ON entry.page = page.id AND entry.name = ? WHERE page.tenant = ? ORDER BY page.name"
     )
     return [found for (found,) in db.execute(query, (name, tenant))]
-
-
-def title(db: sqlite3.Connection, page: int) -> str | None:
-    """The page's title, if it has one."""
-    query = "SELECT value FROM fact WHERE page = ? AND root = 'page' AND name = 'title'"
-    found = db.execute(query, (page,)).fetchone()
-    if found is None:
-        return None
-    value: Any = json.loads(found[0])
-    return value if isinstance(value, str) else None

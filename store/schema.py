@@ -115,6 +115,20 @@ CREATE TABLE fact (
 """
 
 
+_READING = ("cell_size_check = ON", "query_only = ON")
+# An erased text must not stay readable in free pages; FULL because NORMAL lost 9-27 % of what was
+# acknowledged in each of five power cuts.
+_WRITING = (
+    "cell_size_check = ON",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "synchronous = FULL",
+    "recursive_triggers = ON",
+    "journal_size_limit = 67108864",
+    "cache_size = -16384",
+)
+
+
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection with the pragmas of the store, in autocommit: transactions are spelled out.
 
@@ -124,36 +138,19 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     uri = path.absolute().as_uri() + ("?mode=ro" if readonly else "?mode=rwc")
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
     try:
-        _set_pragmas(db, readonly=readonly)
-    except sqlite3.OperationalError:
+        for pragma in _READING if readonly else _WRITING:
+            db.execute(f"PRAGMA {pragma}")
+    except BaseException:
         db.close()
         raise
-    except sqlite3.DatabaseError as error:
-        db.close()
-        raise Damaged(f"{path} cannot be read as a database: {error}") from error
     return db
-
-
-def _set_pragmas(db: sqlite3.Connection, *, readonly: bool) -> None:
-    db.execute("PRAGMA cell_size_check = ON")
-    if readonly:
-        db.execute("PRAGMA query_only = ON")
-        return
-    db.execute("PRAGMA foreign_keys = ON")
-    # An erased text must not stay readable in free pages; FULL because NORMAL lost 9-27 % of what
-    # was acknowledged in each of five power cuts.
-    db.execute("PRAGMA secure_delete = ON")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA recursive_triggers = ON")
-    db.execute("PRAGMA journal_size_limit = 67108864")
-    db.execute("PRAGMA cache_size = -16384")
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this version's schema; a file that needs a migration is copied before.
 
-    Raises NotAStore for somebody else's file, SchemaMismatch for a newer schema, Damaged for a file
-    that is no readable database. Such files are left untouched, where they are.
+    Raises as `check` does, and Damaged where there can be no write-ahead log. Such files are left
+    untouched, where they are.
     """
     version = check(db, path)
     if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
@@ -171,13 +168,13 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def check(db: sqlite3.Connection, path: Path) -> int:
-    """The schema version of the file, 0 for a new one. Raises as `prepare` does."""
-    try:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise Damaged(f"{path} cannot be read as a database: {error}") from error
+    """The schema version of the file, 0 for a new one.
+
+    Raises NotAStore, SchemaMismatch; sqlite3.DatabaseError for what is no database.
+    """
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION_ID and version > VERSION:
         raise SchemaMismatch(
             f"{path} has schema {version}, this program knows {VERSION}: use a newer crdt-chat"

@@ -12,9 +12,10 @@ import anyio.to_thread
 
 from store import events, integrity, journal, listing, pages, readmodel, schema
 from store.errors import NotAStore, Quarantined, SchemaMismatch
+from store.faults import of_file, quarantine
 from store.pages import PageRow
 from store.protocol import Project
-from store.readers import Readers, quarantine
+from store.readers import Readers
 from store.records import EventRow, Hit, LogRow, PageInfo, Report, StoredPage, UsageRow
 
 T = TypeVar("T")
@@ -31,12 +32,16 @@ class SqliteReader:
         self.path = Path(os.path.realpath(path))
         if not self.path.is_file():
             raise NotAStore(f"there is no file {path}")
+        with of_file(self.path):
+            self._check()
+
+    def _check(self) -> None:
         db = schema.connect(self.path, readonly=True)
         try:
             version = schema.check(db, self.path)
             if version != schema.VERSION:
                 raise SchemaMismatch(
-                    f"{path} has schema {version}, this program reads {schema.VERSION}: "
+                    f"{self.path} has schema {version}, this program reads {schema.VERSION}: "
                     "start the server once to migrate it"
                 )
             self._begin(complete=directory_holds(db))

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from store import backup, epochs, integrity, journal, pages, readmodel, retention, schema
 from store.batch import Heads
+from store.faults import of_file
 from store.lock import FileLock
 from store.protocol import Project
 from store.records import (
@@ -42,7 +43,8 @@ class SqliteStore(SqliteReader):
         self.path = Path(os.path.realpath(path))
         self._lock = FileLock(self.path)
         try:
-            db = self._open()
+            with of_file(self.path):
+                db = self._open()
         except BaseException:
             self._lock.release()
             raise

@@ -17,7 +17,7 @@ from anyio.lowlevel import current_token
 
 from store.batch import ROW_ERRORS, Heads, commit_all, roll_back
 from store.errors import Closed, Unavailable
-from store.readers import passing
+from store.faults import passing
 from store.records import CommitResult, Failed, PageCommit
 
 BATCH_ROWS = 512
