@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
-import weakref
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -16,14 +16,15 @@ from crdt_chat.client import html
 from crdt_chat.client.address import Address
 from crdt_chat.client.author import Author
 from crdt_chat.client.errors import Offline
-from crdt_chat.client.feed import Feed
+from crdt_chat.client.feed import Events, Feed
 from crdt_chat.client.gestures import Passage
 from crdt_chat.client.ids import now_ms, uuid7
-from crdt_chat.client.link import CLOSE_S, Link, Wake
+from crdt_chat.client.link import CLOSE_S, Link
 from crdt_chat.client.lookup import find_annotation
 from crdt_chat.client.model import User
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.tables import table
+from crdt_chat.client.wake import Wake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -84,6 +85,7 @@ class AsyncPage:
         self._network: anyio.CancelScope | None = None
 
     async def __aenter__(self) -> Self:
+        _need_asyncio()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._stay_connected)
@@ -139,7 +141,7 @@ class AsyncPage:
 
     @property
     def users(self) -> tuple[User, ...]:
-        """The people who have the page open, as far as it is known here; none while offline."""
+        """The people who have the page open, none while offline; of many (50) as of the last flush."""
         return self._peer.users
 
     @property
@@ -295,6 +297,7 @@ class AsyncPage:
                 return
             # A server without our control frames says by its answer that it has what came before.
             number = session.ask()
+            session.ask_people()
             self._wake()
             await self._wake.until(partial(self._is_answered, session, number))
             if session.answered >= number and not peer.unsaved:
@@ -323,20 +326,11 @@ class AsyncPage:
                     log.exception("a handler of page events failed")
 
 
-class Events:
-    """What happens on a page, for `async for`. Reading ends when the page is closed."""
-
-    def __init__(self, peer: Peer, wake: Wake, feed: Feed, timeout: float | None) -> None:
-        self._peer, self._wake, self._feed, self._timeout = peer, wake, feed, timeout
-        weakref.finalize(self, peer.listen(feed))
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        waiting = self._feed.waiting
-        with anyio.move_on_after(self._timeout):
-            await self._wake.until(lambda: bool(waiting) or self._peer.ended)
-        if not waiting:
-            raise StopAsyncIteration
-        return waiting.popleft()
+def _need_asyncio() -> None:
+    """Raises RuntimeError on another event loop: the WebSocket client speaks asyncio only."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a page can be opened on asyncio only; `connect` works anywhere"
+        ) from None

@@ -1,9 +1,15 @@
 """Events that wait for their reader: a queue per reader, the oldest dropped when it is full."""
 
+import weakref
 from collections import deque
 from collections.abc import Collection
+from typing import Self
+
+import anyio
 
 from crdt_chat.client.model import Event, EventType
+from crdt_chat.client.peer import Peer
+from crdt_chat.client.wake import Wake
 
 TEXT_CHAT: tuple[EventType, ...] = ("new-text-chat", "updated-text-chat", "deleted-text-chat")
 """What a reader gets who names no types: what the others did on the page."""
@@ -29,3 +35,22 @@ class Feed:
             self.waiting.popleft()
             self.dropped += 1
         self.waiting.append(event)
+
+
+class Events:
+    """What happens on a page, for `async for`. Reading ends when the page is closed."""
+
+    def __init__(self, peer: Peer, wake: Wake, feed: Feed, timeout: float | None) -> None:
+        self._peer, self._wake, self._feed, self._timeout = peer, wake, feed, timeout
+        weakref.finalize(self, peer.listen(feed))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        waiting = self._feed.waiting
+        with anyio.move_on_after(self._timeout):
+            await self._wake.until(lambda: bool(waiting) or self._peer.ended)
+        if not waiting:
+            raise StopAsyncIteration
+        return waiting.popleft()

@@ -5,22 +5,25 @@ asyncio only, because the `websockets` client is; everything above it is anyio o
 
 import contextlib
 from collections.abc import Callable
+from typing import cast
 
 import anyio
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from crdt_chat.client.address import Address
+from crdt_chat.client.liveness import CountingConnection, watch
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.replica import ReplicaBroken
 from crdt_chat.client.session import Session
+from crdt_chat.client.wake import Wake
 from crdt_chat.errors import Malformed, RemoteFault
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of one frame: a page's state (16 MiB, design 15) comes in one step 2, and may grow."""
 
-OPEN_S, CLOSE_S, PING_S, PONG_S, RENEW_S = 10.0, 2.0, 10.0, 5.0, 15.0
-"""Seconds: to open a connection, to close it, between pings, for a pong, between signs of life."""
+OPEN_S, CLOSE_S, RENEW_S = 10.0, 2.0, 15.0
+"""Seconds to open a connection, to close it, and between signs of life for other clients."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """The pause between attempts doubles from first to longest, each shortened by up to half."""
@@ -29,27 +32,6 @@ LOST = 1006
 """The close code of a connection that was never closed, or never open."""
 
 _STATUS_FAULTS = {fault.status: fault.close_code for fault in RemoteFault.__subclasses__()}
-
-
-class Wake:
-    """Tells all who wait that something may have changed for them."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def __call__(self) -> None:
-        """Wake everybody who waits now."""
-        self._event.set()
-        self._event = anyio.Event()
-
-    async def wait(self) -> None:
-        """Return at the next call."""
-        await self._event.wait()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return as soon as the condition holds."""
-        while not condition():
-            await self.wait()
 
 
 class Link:
@@ -112,23 +94,24 @@ class Link:
                 compression=None,
                 open_timeout=OPEN_S,
                 close_timeout=CLOSE_S,
-                ping_interval=PING_S,
-                ping_timeout=PONG_S,
+                ping_interval=None,
                 proxy=None if self._address.loopback else True,
+                create_connection=CountingConnection,
             ) as socket:
-                return await self._carry(socket)
+                return await self._carry(cast(CountingConnection, socket))
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             return _STATUS_FAULTS.get(status, LOST), f"the server answered with {status}"
         except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
             return LOST, str(error)
 
-    async def _carry(self, socket: ClientConnection) -> tuple[int, str]:
+    async def _carry(self, socket: CountingConnection) -> tuple[int, str]:
         session = self._peer.connected()
         ending = LOST, "paused"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._send, socket, session)
             tasks.start_soon(self._stay, session)
+            tasks.start_soon(self._watch, socket)
             tasks.start_soon(self._leave, tasks.cancel_scope)
             ending = await self._receive(socket)
             tasks.cancel_scope.cancel()
@@ -136,7 +119,7 @@ class Link:
             self._failures = 0
         return ending
 
-    async def _receive(self, socket: ClientConnection) -> tuple[int, str]:
+    async def _receive(self, socket: CountingConnection) -> tuple[int, str]:
         try:
             async for frame in socket:
                 # A text frame is not for us: no server that speaks Yjs sends one.
@@ -151,13 +134,19 @@ class Link:
             return LOST, str(error)
         return socket.close_code or LOST, socket.close_reason or ""
 
-    async def _send(self, socket: ClientConnection, session: Session) -> None:
+    async def _send(self, socket: CountingConnection, session: Session) -> None:
         # The receiver learns how a connection ended, and says so; here it is only the end.
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await self._wake.until(lambda: bool(session.outgoing))
                 while session.outgoing:
-                    await socket.send(session.outgoing.popleft())
+                    await socket.send_frame(session.outgoing.popleft())
+
+    async def _watch(self, socket: CountingConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await watch(socket)
+            # Not closed: a dead peer would not answer that either.
+            socket.transport.abort()
 
     async def _leave(self, connection: anyio.CancelScope) -> None:
         await self._wake.until(lambda: self.paused)

@@ -84,7 +84,7 @@ class Page:
 
     @property
     def users(self) -> tuple[User, ...]:
-        """The people who have the page open, as far as it is known here; none while offline."""
+        """The people who have the page open, none while offline; of many (50) as of the last flush."""
         return self._host.call(lambda: self._page.users)
 
     @property

@@ -4,7 +4,7 @@ A sans-IO object: `link.py` gives it connections and frames, `aio.py` the person
 is called after everything that somebody may be waiting for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from crdt_chat.client.errors import Refused, fault_of
@@ -30,6 +30,9 @@ from crdt_chat.page.verdict import Change, Json, Refusal
 Next = Literal["at once", "later", "never"]
 """When to connect again."""
 
+Held = tuple[bytes, tuple[Key, ...]]
+"""An update that waits for the end of its batch, and the keys it writes."""
+
 Listener = Callable[[Event], None]
 
 MOST_RESETS = 3
@@ -54,7 +57,7 @@ class Peer:
         self._wake = wake
         self._listeners: list[Listener] = []
         self._refused: list[tuple[Refusal, Json]] = []
-        self._held: list[tuple[bytes, tuple[Key, ...]]] | None = None
+        self._held: list[Held] | None = None
         self._fresh = False
         self._rebased = False
         self._resets = 0
@@ -90,9 +93,10 @@ class Peer:
     def release(self) -> None:
         """End the batch."""
         held, self._held = self._held or [], None
-        if held:
-            keys = dict.fromkeys(key for _, keys in held for key in keys)
-            self._send(merged([update for update, _ in held]), tuple(keys))
+        limit = self.session.frame_limit if self.session is not None else 0
+        for part in _parts(held, limit // 2):
+            keys = dict.fromkeys(key for _, keys in part for key in keys)
+            self._send(merged([update for update, _ in part]), tuple(keys))
         self._settle()
 
     @property
@@ -261,3 +265,17 @@ class Peer:
             self._told = self.status
             self._tell(Event("status", detail=self.status))
         self._wake()
+
+
+def _parts(held: list[Held], size: int) -> Iterator[list[Held]]:
+    """The batch in parts of about `size` bytes, so that each fits into a frame: mostly in one."""
+    part: list[Held] = []
+    total = 0
+    for one in held:
+        if part and total + len(one[0]) > size:
+            yield part
+            part, total = [], 0
+        part.append(one)
+        total += len(one[0])
+    if part:
+        yield part

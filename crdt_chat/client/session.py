@@ -69,6 +69,9 @@ UNLIMITED = PageLimits(
 )
 """What holds until the server has said how long texts may be: it has settings of its own."""
 
+FRAME_LIMIT = 1024 * 1024
+"""Bytes of an increment that any server takes (design 15), unless it states another limit."""
+
 Signal = Hello | Changed | Synced | Refusals | Present
 
 
@@ -88,6 +91,8 @@ class Session:
         self._clock = 0
         self._reports = False
         self._counted = False
+        self._listed = True
+        self.frame_limit = FRAME_LIMIT
         self._early: list[bytes] = []
         self._asked_at: deque[int] = deque()
         self._others: dict[int, tuple[int, User]] = {}
@@ -97,7 +102,7 @@ class Session:
     @property
     def ready(self) -> bool:
         """Whether the page's content is here, and who is here, if this server says it."""
-        return self.synced and (self._counted or not self._reports)
+        return self.synced and ((self._counted and self._listed) or not self._reports)
 
     def ask(self) -> int:
         """Send a step 1. Returns the number that `answered` has once all before it is known."""
@@ -135,6 +140,20 @@ class Session:
         elif isinstance(message, wire.Control):
             return self._heed(message.body)
         return []
+
+    def ask_people(self) -> None:
+        """Ask for the list of people, if the last one is out of date."""
+        if not self._listed:
+            self.outgoing.append(wire.control({"type": "presence"}))
+
+    def _count_people(self, count: int, users: tuple[User, ...] | None) -> Present:
+        first = not self._counted
+        self._counted = True
+        # "Above 50 users, clients with caps get counts and fetch the list on request."
+        self._listed = users is not None
+        if first:
+            self.ask_people()
+        return Present(count, users)
 
     def _count(self, frame: bytes) -> int:
         self.outgoing.append(frame)
@@ -178,15 +197,16 @@ class Session:
         kind = body["type"]
         if kind == "hello":
             self._reports = True
-            limits = _limits(body.get("limits"))
-            return [Hello(_whole(body.get("epoch")), str(body.get("role")), limits)]
+            limits = body.get("limits")
+            stated = limits if isinstance(limits, dict) else {}
+            self.frame_limit = _whole(stated.get("frame")) or FRAME_LIMIT
+            return [Hello(_whole(body.get("epoch")), str(body.get("role")), _limits(stated))]
         if kind == "saved":
             self._unsaved.saved(_whole(body.get("frames")))
         elif kind == "refused":
             return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
         elif kind == "presence":
-            self._counted = True
-            return [Present(_whole(body.get("count")), _users(body.get("users")))]
+            return [self._count_people(_whole(body.get("count")), _users(body.get("users")))]
         return []
 
 
@@ -216,9 +236,8 @@ def _users(value: Any) -> tuple[User, ...] | None:
     return tuple(user for user in map(_person, value) if user is not None)
 
 
-def _limits(value: Any) -> PageLimits:
+def _limits(stated: Mapping[str, Any]) -> PageLimits:
     """The limits of the page as far as the server states them."""
-    stated = value if isinstance(value, dict) else {}
     known = {name for name, limit in asdict(UNLIMITED).items() if type(limit) is int}
     return replace(
         UNLIMITED, **{name: stated[name] for name in known if type(stated.get(name)) is int}

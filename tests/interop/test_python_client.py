@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tcp_proxy import proxied
 from yjs_peer import YjsPeers
 
 import crdt_chat
-from crdt_chat.client import link
+from crdt_chat.client import link, liveness
 from crdt_chat.client.model import Annotation, Event, User
 from crdt_chat.client.page import Page
 from crdt_chat.client.replica import Operation
@@ -309,8 +310,8 @@ def test_a_big_branch_arrives_whole(url: str, ada: Page) -> None:
 def test_a_network_that_goes_silent_is_noticed_and_survived(
     server: RealServer, url: str, bob: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "PING_S", 0.2)
-    monkeypatch.setattr(link, "PONG_S", 0.2)
+    monkeypatch.setattr(liveness, "PING_S", 0.2)
+    monkeypatch.setattr(liveness, "PONG_S", 0.2)
     with (
         proxied(server.port) as proxy,
         crdt_chat.connect(f"ws://127.0.0.1:{proxy.port}", PAGE, "ada") as ada,
@@ -325,6 +326,49 @@ def test_a_network_that_goes_silent_is_noticed_and_survived(
         sync(ada, bob)
         assert ada.annotations == bob.annotations
         assert len(bob.annotations[0].comments) == 2
+
+
+def test_a_slow_network_is_not_taken_for_a_dead_one(
+    server: RealServer, url: str, bob: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "PING_S", 1.0)
+    monkeypatch.setattr(liveness, "PONG_S", 0.4)
+    with (
+        proxied(server.port) as proxy,
+        crdt_chat.connect(f"ws://127.0.0.1:{proxy.port}", PAGE, "ada") as ada,
+    ):
+        told: list[str] = []
+        ada.on("status", lambda event: told.append(event.detail))
+        proxy.pause()
+        with ada.batch():
+            for number in range(200):
+                ada.annotate(str(number), "x" * 2000)
+        time.sleep(2.5)  # 400 kB may take 25 s; an idle line is given up 1.4 s after the last pong
+        assert told == ["online"]
+        proxy.resume()
+        ada.flush()
+        assert "offline" not in told
+    bob.flush()
+    assert len(bob.annotations) == 200
+
+
+def test_a_batch_beyond_the_limit_of_a_frame_goes_in_parts(ada: Page, bob: Page) -> None:
+    with ada.batch():
+        for number in range(300):
+            ada.annotate(str(number), "x" * 9000)
+    sync(ada, bob)
+    assert len(bob.annotations) == 300
+
+
+def test_of_many_people_all_are_listed_who_are_here(url: str, ada: Page) -> None:
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(crdt_chat.connect(url, PAGE, f"user{number}"))
+            for number in range(52)
+        ]
+        assert len(others[-1].users) == 53
+        ada.flush()
+        until(lambda: len(ada.users) == 53)
 
 
 @pytest.mark.node

@@ -337,6 +337,15 @@ async def test_a_cancelled_program_leaves_its_page(server: PlainServer) -> None:
     until(lambda: server.goodbyes == [1000])
 
 
+def test_another_event_loop_is_refused_with_a_sentence() -> None:
+    async def open_it() -> None:
+        async with aconnect("ws://127.0.0.1:1", PAGE, "ada"):
+            pass
+
+    with pytest.raises(RuntimeError, match="asyncio only"):
+        anyio.run(open_it, backend="trio")
+
+
 @pytest.mark.anyio
 async def test_pauses_between_attempts_grow_and_are_jittered() -> None:
     page = AsyncPage(aconnect("ws://127.0.0.1:1", PAGE, "ada").address, jitter=lambda: 0.5)

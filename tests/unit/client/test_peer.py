@@ -180,6 +180,18 @@ def test_a_batch_leaves_as_one_update(desk: Desk) -> None:
     assert [comment.body for comment in found.comments] == ["one", "two"]
 
 
+def test_a_batch_over_the_servers_frame_limit_leaves_in_parts(desk: Desk) -> None:
+    desk.connect(hello=False)
+    desk.control({"type": "hello", "epoch": 1, "role": "editor", "limits": {"frame": 4000}})
+    with desk.author.batch():
+        for number in range(20):
+            desk.annotate(str(number))
+    frames = [bytes(message.update) for message in desk.read()]
+    assert len(frames) > 1
+    assert all(len(frame) < 4000 for frame in frames)
+    assert len(desk.server.mirror.annotations()) == 20
+
+
 def test_a_batch_that_begins_offline_is_merged_at_the_connection(desk: Desk) -> None:
     with desk.author.batch():
         thread = desk.annotate("one")
@@ -380,6 +392,23 @@ def test_people_are_told_by_the_server_or_else_by_their_awareness(desk: Desk) ->
     gone = [wire.encode_entry(wire.AwarenessEntry(n, 2, "null")) for n in (1, 2)]
     desk.say(wire.awareness_of(gone))
     assert desk.peer.users == (ADA,)
+
+
+def test_of_many_people_the_list_is_asked_for_when_the_page_opens(desk: Desk) -> None:
+    desk.connect()
+    assert not desk.peer.session.ready
+    desk.control({"type": "presence", "count": 60})
+    (question,) = desk.read()
+    assert question == wire.Control({"type": "presence"})
+    assert not desk.peer.session.ready
+    desk.control({"type": "presence", "count": 2, "users": [{"id": "x", "name": "X"}]})
+    assert desk.peer.session.ready
+    desk.peer.session.ask_people()
+    assert desk.read() == []
+    desk.control({"type": "presence", "count": 61})
+    assert desk.read() == []  # not at every change: only when somebody wants to know
+    desk.peer.session.ask_people()
+    assert len(desk.read()) == 1
 
 
 def test_a_document_that_an_update_breaks_is_dropped(desk: Desk) -> None:
