@@ -1,10 +1,10 @@
 """The house keeps its own rules: nothing of one machine, one purpose per file, light imports."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -92,9 +92,14 @@ def test_imports_stay_light(code):
 
 @pytest.mark.parametrize("words", [["-c", "import crdt_chat"], ["-m", "crdt_chat", "--help"]])
 def test_import_and_help_are_quick(words):
-    taken = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=ROOT)
-        taken.append(time.perf_counter() - start)
+    taken = [processor_seconds(words) for _ in range(5)]
     assert min(taken) < IMPORT_SECONDS, taken
+
+
+def processor_seconds(words: list[str]) -> float:
+    """What it costs, not how long it takes: other tests' servers may be at work beside it."""
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, cwd=ROOT) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return used.ru_utime + used.ru_stime
