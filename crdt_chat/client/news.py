@@ -9,6 +9,9 @@ from crdt_chat.client.mirror import Mirror
 from crdt_chat.client.model import Event, EventType
 from crdt_chat.page.verdict import Change
 
+_ORDER: tuple[EventType, ...] = ("new-text-chat", "updated-text-chat", "deleted-text-chat")
+"""Several gestures may come in one frame, whose keys have no order: birth first, death last."""
+
 
 def events_of(changes: Iterable[Change], mirror: Mirror) -> list[Event]:
     """The text-chat events of these changes; `mirror` is the page after them."""
@@ -34,7 +37,8 @@ def _of_thread(name: str, changes: list[Change], mirror: Mirror) -> list[Event]:
     if len(kinds) > 1 and None in kinds and kinds[None] == "updated-text-chat":
         # Removals carry no id of their own; beside a gesture that has one they belong to it.
         del kinds[None]
-    return [Event(kind, name, thread, gesture) for gesture, kind in kinds.items()]
+    found = sorted(kinds.items(), key=lambda item: _ORDER.index(item[1]))
+    return [Event(kind, name, thread, gesture) for gesture, kind in found]
 
 
 def _broadcast_id(change: Change) -> str | None:

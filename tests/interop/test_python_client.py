@@ -1,13 +1,14 @@
 """`crdt_chat.connect` against the real server: nothing lost, refusals mended, beside real Yjs peers."""
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from server import RealServer, StartServer
+from server import RealServer, running_server
 from tcp_proxy import proxied
 from yjs_peer import YjsPeers
 
@@ -28,9 +29,22 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "LONGEST_PAUSE_S", 0.3)
 
 
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """For the tests that do no harm to their server."""
+    with running_server(tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
 @pytest.fixture
-def url(server: RealServer) -> str:
-    return server.http.replace("http", "ws", 1)
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test's own server if it names one, else the shared one and a page of its own."""
+    if "server" in request.fixturenames:
+        chosen: RealServer = request.getfixturevalue("server")
+    else:
+        chosen = request.getfixturevalue("shared_server")
+        monkeypatch.setattr(sys.modules[__name__], "PAGE", f"demo/{request.node.name}")
+    return chosen.http.replace("http", "ws", 1)
 
 
 @pytest.fixture
@@ -109,9 +123,7 @@ def test_an_outage_of_the_server_is_merged(server: RealServer, ada: Page, bob: P
     assert (ada.status, ada.unsaved) == ("synced", 0)
 
 
-def test_the_server_may_come_later_than_its_clients(
-    start_server: StartServer, server: RealServer, url: str
-) -> None:
+def test_the_server_may_come_later_than_its_clients(server: RealServer, url: str) -> None:
     server.stop()
     with crdt_chat.connect(url, PAGE, "ada") as ada:
         ada.annotate("quote", "first of all")

@@ -10,7 +10,7 @@ from crdt_chat.client.errors import Refused
 from crdt_chat.client.gestures import Passage
 from crdt_chat.client.model import Event, User
 from crdt_chat.client.peer import MOST_RESETS, Peer
-from crdt_chat.client.replica import Operation, Replica
+from crdt_chat.client.replica import Operation, Replica, merged
 from crdt_chat.client.session import UNLIMITED
 from crdt_chat.errors import Forbidden, Malformed, NotFound, Unauthorized
 from crdt_chat.page.verdict import Json
@@ -360,6 +360,19 @@ def test_events_tell_what_others_did_and_not_what_was_there_before(desk: Desk) -
     assert chat[0].annotation is not None
     assert chat[0].annotation.body == "hi"
     assert chat[2].annotation is None
+
+
+def test_gestures_of_one_frame_are_told_apart_and_in_order(desk: Desk) -> None:
+    desk.connect()
+    first = desk.server.write(
+        [("resolved", "b1", {"by": "b", "resolved": True, "broadcastId": "g2"})]
+    )
+    second = desk.server.write([("annotations", "b1", entity(broadcastId="g1"))])
+    desk.say(wire.update(merged([first[0], second[0]])))
+    assert [(event.type, event.broadcast_id) for event in desk.told if event.annotation_id] == [
+        ("new-text-chat", "g1"),
+        ("updated-text-chat", "g2"),
+    ]
 
 
 def test_what_changed_while_away_is_news(desk: Desk) -> None:
