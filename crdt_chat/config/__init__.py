@@ -1,6 +1,16 @@
 """What a server may be told: Config, its Limits and tenants (settings), and `load` (sources)."""
 
-from crdt_chat.config.settings import Config, Limits, TenantSettings
-from crdt_chat.config.sources import BadSetting, Setting, load, settings
+from crdt_chat.config.settings import Config, KeySettings, Limits, TenantSettings
+from crdt_chat.config.sources import BadSetting, Setting, load, settings, tenant_settings
 
-__all__ = ["BadSetting", "Config", "Limits", "Setting", "TenantSettings", "load", "settings"]
+__all__ = [
+    "BadSetting",
+    "Config",
+    "KeySettings",
+    "Limits",
+    "Setting",
+    "TenantSettings",
+    "load",
+    "settings",
+    "tenant_settings",
+]

@@ -1,6 +1,7 @@
 """The settings themselves: what a server may be told, with default and unit, as frozen types."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,11 +105,29 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySettings:
+    """A key of a tenant as the settings file gives it; material is a secret or a public PEM key."""
+
+    kid: str
+    algorithm: str
+    material: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """What may differ per tenant: whether it is open, its page limits, its rates and retention."""
+    """What may differ per tenant: who may come, page limits, rates and retention.
+
+    domains are the sites that may use it, anonymous the role of visitors without a token ("" for
+    none), jwks a file of public keys, sso_secret that of legacy secure SSO ("" for none).
+    """
 
     name: str
     open: bool = False
+    domains: tuple[str, ...] = ()
+    anonymous: str = ""
+    jwks: str = ""
+    sso_secret: str = field(default="", repr=False)
+    keys: tuple[KeySettings, ...] = ()
     page: PageLimits = field(default_factory=PageLimits)
     operations_per_s: float = 100.0
     operations_burst: float = 1_000.0
@@ -147,13 +166,22 @@ class Config:
         "info", "level", "least severe line written", choices=("debug", "info", "warning", "error")
     )
     log_json: bool = _setting(False, "bool", "one JSON object per line instead of text")
+    tls_cert: str = _setting("", "path", "certificate chain (PEM) to serve https and wss with")
+    tls_key: str = _setting("", "path", "private key (PEM) of `tls_cert`")
+    proxies: tuple[str, ...] = _setting(
+        (), "names", "addresses or networks whose X-Forwarded-For and -Proto are believed"
+    )
+    audience: str = _setting("crdt-chat", "text", "the `aud` that a token must name")
     limits: Limits = field(default_factory=Limits)
     page: PageLimits = field(default_factory=PageLimits)
     tenants: tuple[TenantSettings, ...] = ()
+    registered: Mapping[str, TenantSettings] = field(default_factory=dict, repr=False)
+    """Tenants that the database holds, kept up to date by the server (server/tenants.py)."""
 
     def tenant(self, name: str) -> TenantSettings | None:
         """The settings in force for tenant `name`; None: there is no such tenant."""
         known = next((tenant for tenant in self.tenants if tenant.name == name), None)
+        known = known or self.registered.get(name)
         is_open = name in self.open_tenants or (self.demo and name == "demo")
         if known is None and not is_open:
             return None
@@ -165,7 +193,8 @@ class Config:
     def tenant_names(self) -> tuple[str, ...]:
         """Every tenant there is, in the order in which they were named."""
         named = (*self.open_tenants, *(["demo"] if self.demo else []))
-        return tuple(dict.fromkeys((*named, *(tenant.name for tenant in self.tenants))))
+        listed = (tenant.name for tenant in self.tenants)
+        return tuple(dict.fromkeys((*named, *listed, *self.registered)))
 
     def limits_in_force(self) -> Limits:
         """The process limits, with rates lifted where `limits_off` says so."""

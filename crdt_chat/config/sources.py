@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from crdt_chat.config.convert import convert
-from crdt_chat.config.settings import Config, Limits, TenantSettings, tenant_defaults
+from crdt_chat.config.settings import (
+    Config,
+    KeySettings,
+    Limits,
+    TenantSettings,
+    tenant_defaults,
+)
 from crdt_chat.errors import CrdtChatError
 from crdt_chat.page.limits import PageLimits
 
@@ -59,6 +65,21 @@ PAGE_ABOUT = {
     "any_writer_resolves": ("bool", "every writer may resolve, not only creator and moderators"),
     "clock_ahead_ms": ("ms", "how far a peer's time stamps may be ahead of ours"),
 }
+
+
+ROLES = ("", "viewer", "commenter", "editor")
+TENANT_ONLY = (
+    Setting("open", bool, False, "bool", "anybody may read and write"),
+    Setting("domains", tuple, (), "names", "web sites that may use it"),
+    Setting(
+        "anonymous", str, "", "role", "of visitors without a token; none: not let in", "", ROLES
+    ),
+    Setting(
+        "jwks", str, "", "path", "a JWKS file with its public keys, read again when it changes"
+    ),
+    Setting("sso_secret", str, "", "text", "API secret of legacy secure SSO"),
+)
+"""What only a tenant has."""
 
 
 def settings() -> Iterator[Setting]:
@@ -142,10 +163,36 @@ def _from_file(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(f"the settings file {path} is not TOML: {error}") from error
     tenants = [
-        (name, _settings_in(body, path, _per_tenant(known), f"tenants.{name}"))
+        (name, _tenant_table(name, body, path, known))
         for name, body in _table(table.pop("tenants", {}), path, "tenants").items()
     ]
     return tenants, _settings_in(table, path, known, "")
+
+
+def _tenant_table(
+    name: str, body: object, path: Path, known: Mapping[str, Setting]
+) -> dict[str, Any]:
+    where = f"tenants.{name}"
+    table = dict(_table(body, path, where))
+    keys = _table(table.pop("keys", {}), path, f"{where}.keys")
+    values = _settings_in(table, path, _per_tenant(known), where)
+    if keys:
+        values["keys"] = tuple(
+            _key(kid, key, path, f"{where}.keys.{kid}") for kid, key in keys.items()
+        )
+    return values
+
+
+def _key(kid: str, body: object, path: Path, where: str) -> KeySettings:
+    table = _table(body, path, where)
+    wrong = table.keys() - {"algorithm", "secret", "public_key"}
+    material = [table[name] for name in ("secret", "public_key") if name in table]
+    algorithm = table.get("algorithm", "HS256")
+    if wrong or len(material) != 1 or not all(isinstance(it, str) for it in (*material, algorithm)):
+        raise BadSetting(
+            f"{path}: {where} has an `algorithm` and either a `secret` or a `public_key` (PEM)"
+        )
+    return KeySettings(kid, str(algorithm), str(material[0]))
 
 
 def _table(value: object, path: Path, where: str) -> dict[str, object]:
@@ -180,7 +227,7 @@ def _per_tenant(known: Mapping[str, Setting]) -> dict[str, Setting]:
         for name, setting in known.items()
         if name.startswith("page.") or name.removeprefix("limits.") in own
     }
-    return inside | {"open": Setting("open", bool, False, "bool", "anybody may read and write")}
+    return inside | {setting.name: setting for setting in TENANT_ONLY}
 
 
 def _build(values: Mapping[str, Any], tenants: list[TenantTable]) -> Config:
@@ -195,6 +242,20 @@ def _build(values: Mapping[str, Any], tenants: list[TenantTable]) -> Config:
         page=page,
         tenants=tuple(_tenant(name, table, limits, page) for name, table in tenants),
     )
+
+
+def tenant_settings(name: str, values: Mapping[str, object], config: Config) -> TenantSettings:
+    """The settings of a tenant that the database holds: `values` by the names of `[tenants.NAME]`.
+
+    Limits of a page are written `page.body`. Raises BadSetting.
+    """
+    known = _per_tenant({setting.name: setting for setting in settings()})
+    table: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known or key == "jwks":
+            raise BadSetting(f"the setting {key} is unknown for a tenant{_hint(key, known)}")
+        table[key] = _convert(known[key], value, key)
+    return _tenant(name, table, config.limits, config.page)
 
 
 def _tenant(

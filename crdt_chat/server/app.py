@@ -12,12 +12,15 @@ from crdt_chat import __version__
 from crdt_chat.config import Config
 from crdt_chat.errors import Restarting
 from crdt_chat.identity import PageKey
-from crdt_chat.server import legacy, ops, pages
-from crdt_chat.server.auth import Authority
+from crdt_chat.server import api, legacy, ops, pages
+from crdt_chat.server.administration import Administration, open_authority
+from crdt_chat.server.api import is_operator
 from crdt_chat.server.channel import Event, Receive, Send
 from crdt_chat.server.clock import system_clock, system_ids
 from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
+from crdt_chat.server.guard import Guard
 from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.proxies import Proxies
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
 from store.protocol import Store
@@ -37,10 +40,13 @@ class App:
     rooms: Rooms
     crdt: CrdtSocket
     http: Starlette
+    proxies: Proxies
+    administration: Administration
     stopping: bool = False
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """One HTTP request or WebSocket."""
+        scope = self.proxies.seen_through(scope)
         if scope["type"] == "websocket" and scope.get("raw_path", b"").startswith(PREFIX):
             await self.crdt(scope, receive, send)
         else:
@@ -83,22 +89,30 @@ async def build(
     metrics = Metrics(__version__)
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
     async with anyio.create_task_group() as tasks:
+        authority = await open_authority(config, store, clock, ids)
+        config = authority.config
+        guard = Guard(authority, clock.monotonic)
+        administration = Administration(authority, guard, store.trust)
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
         rooms = Rooms(services)
-        authority = Authority(config, ids.text)
-        app = App(services, rooms, CrdtSocket(rooms, authority), Starlette())
+        crdt = CrdtSocket(rooms, authority, guard)
+        app = App(services, rooms, crdt, Starlette(), Proxies(config.proxies), administration)
         app.http.router.routes.extend(
             [
                 *ops.routes(
                     version={"version": __version__},
                     problems=app.problems,
                     render_metrics=metrics.render,
+                    is_admin=lambda request: is_operator(authority, request),
                 ),
-                *legacy.routes(rooms, store, authority),
+                *legacy.routes(rooms, store, authority, guard),
+                *api.routes(administration),
                 *pages.routes(open_pages=app.open_pages, demo=_is_open(config, pages.DEMO)),
             ]
         )
         tasks.start_soon(rooms.housekeep)
+        tasks.start_soon(guard.run)
+        tasks.start_soon(administration.follow_key_files)
         try:
             yield app
         finally:

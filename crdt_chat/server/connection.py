@@ -18,6 +18,7 @@ from crdt_chat.page.verdict import Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 from crdt_chat.server.channel import AsgiChannel, Channel, Closable
+from crdt_chat.server.guard import Guard
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
@@ -42,6 +43,7 @@ class Visit:
     grant: Grant
     speaks_control: bool = False
     epoch: int | None = None
+    guard: Guard | None = None
 
 
 async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
@@ -108,6 +110,16 @@ class _Connection:
 
     async def run(self) -> None:
         """Join, read and write until the peer leaves or a fault ends it."""
+        guard, peer = self._visit.guard, self.peer
+        if guard is None:
+            await self._run()
+        else:
+            with guard.watch(peer, self._visit.key, peer.abort):
+                await self._run()
+        if peer.closing is not None:
+            raise peer.closing
+
+    async def _run(self) -> None:
         self._check_room()
         self._room.join(self.peer)
         try:
@@ -118,8 +130,6 @@ class _Connection:
         finally:
             lost = getattr(self._channel, "lost", False)
             self._room.leave(self.peer, lost=lost and self.peer.closing is None)
-        if self.peer.closing is not None:
-            raise self.peer.closing
 
     def _check_room(self) -> None:
         if self._visit.epoch not in (None, self._room.epoch):
@@ -173,6 +183,9 @@ class _Connection:
             except RemoteFault as fault:
                 await self._refuse(fault)
             self._services.metrics.traffic.received(len(frame))
+            if self.peer.closing is not None:
+                # It may not be here any more (expired, revoked): nothing it says counts.
+                await self._refuse(self.peer.closing)
             try:
                 pause = self._take(frame)
             except RemoteFault as fault:
@@ -294,3 +307,6 @@ class _Connection:
     def _control(self, body: Mapping[str, object]) -> None:
         if body["type"] == "presence":
             self.peer.control(self._room.people.message(everybody=True))
+        elif body["type"] == "token" and self._visit.guard is not None:
+            self._visit.guard.renew(self.peer, body.get("token"))
+            self.peer.control({"type": "role", "role": self.peer.grant.role.name.lower()})

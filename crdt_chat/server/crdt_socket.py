@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from crdt_chat.errors import Malformed, NotFound, RemoteFault, TryLater
-from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.asked import asked_by, chosen_protocol
+from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send
 from crdt_chat.server.connection import Visit, close, serve
+from crdt_chat.server.guard import Guard
+from crdt_chat.server.keys import SERVER
 from crdt_chat.server.rooms import Rooms
 
 PREFIX = b"/ws/"
@@ -21,9 +24,10 @@ CAPABILITY = "crdt-chat.1"
 class CrdtSocket:
     """The ASGI endpoint of the CRDT sockets."""
 
-    def __init__(self, rooms: Rooms, authority: Authority) -> None:
+    def __init__(self, rooms: Rooms, authority: Authority, guard: Guard | None = None) -> None:
         self._rooms = rooms
         self._authority = authority
+        self._guard = guard
         self._addresses: Counter[str] = Counter()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -33,20 +37,30 @@ class CrdtSocket:
         channel = AsgiChannel(scope, receive, send)
         client = scope.get("client")
         address = client[0] if client else ""
+        self._addresses[address] += 1
         try:
-            await send({"type": "websocket.accept"})
-            self._addresses[address] += 1
-            try:
-                visit = self._visit(scope, address)
-                await serve(channel, visit, self._rooms)
-            except RemoteFault as fault:
-                await close(channel, fault)
-            finally:
-                self._addresses[address] -= 1
-                self._addresses += Counter()
+            await self._accept(channel, scope, send, address)
         except OSError:
             # The peer was gone before it could be told anything.
             return
+        finally:
+            self._addresses[address] -= 1
+            self._addresses += Counter()
+
+    async def _accept(self, channel: AsgiChannel, scope: Event, send: Send, address: str) -> None:
+        accept: Event = {"type": "websocket.accept", "subprotocol": chosen_protocol(scope)}
+        try:
+            visit = self._visit(scope, address)
+        except RemoteFault as fault:
+            await send(accept)
+            await close(channel, fault)
+            return
+        if visit.grant.key == SERVER:
+            secure = scope.get("scheme") == "wss"
+            cookie = self._authority.cookie(visit.grant, secure=secure)
+            accept["headers"] = [(b"set-cookie", cookie.encode())]
+        await send(accept)
+        await serve(channel, visit, self._rooms)
 
     def _visit(self, scope: Event, address: str) -> Visit:
         limit = self._rooms.services.limits.connections_per_address
@@ -54,12 +68,14 @@ class CrdtSocket:
             raise TryLater("too many connections from this address")
         tenant, page = split_path(scope["raw_path"])
         query = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
-        grant = self._authority.grant(tenant, query)
+        key = page_key(tenant, page)
+        grant = self._authority.grant(tenant, asked_by(scope), page)
         return Visit(
-            page_key(tenant, page),
+            covered(grant, key),
             grant,
             speaks_control=CAPABILITY in query.get("caps", "").split(","),
             epoch=_epoch(query),
+            guard=self._guard,
         )
 
 

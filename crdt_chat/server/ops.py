@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -56,7 +56,7 @@ def routes(
     ]
 
 
-def is_direct_loopback(request: Request) -> bool:
+def is_direct_loopback(request: HTTPConnection) -> bool:
     """Whether `request` was made on this machine and reached us without a proxy."""
     if request.client is None or any(name in request.headers for name in FORWARDING):
         return False

@@ -30,6 +30,12 @@ SKEW_MS = 60_000
 AVATAR_LIMIT = 3_000
 
 
+class Digits(str):
+    """A whole number of a JSON text, as it was written there."""
+
+    __slots__ = ()
+
+
 def is_signed(said: object) -> bool:
     """Whether a parsed `sso` claims to be a secure one."""
     return isinstance(said, dict) and bool(said.get("userDataJSONBase64"))
@@ -40,7 +46,7 @@ def parse(text: str) -> Any:
     if len(text) > SSO_LIMIT:
         raise Malformed("sso is too long")
     try:
-        return json.loads(text, parse_int=str)
+        return json.loads(text, parse_int=Digits)
     except (ValueError, RecursionError):
         raise Malformed("sso must be JSON") from None
 

@@ -53,7 +53,7 @@ def read(
         _pages(claims),
         expires,
         issued,
-        key.kid,
+        key.kid if key.kid != SERVER else _text(claims, "vouched", JTI_LIMIT) or SERVER,
         _text(claims, "jti", JTI_LIMIT),
     )
 

@@ -12,16 +12,13 @@ from crdt_chat.errors import LocalFault, Malformed, RemoteFault, TooLarge, TryLa
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.server.auth import Authority
+from crdt_chat.server.cors import cors
 from store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024
 """Bytes of a request body; the longest honest one (a long range and a quote) is far below."""
-
-METHODS = "GET, POST, PUT, DELETE, OPTIONS"
-HEADERS = "content-type, accept"
-PREFLIGHT_SECONDS = "600"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -49,29 +46,10 @@ def guarded(handler: Handler, authority: Authority) -> Handler:
                 log.exception("a legacy request could not be answered")
                 later = TryLater("the page cannot be read or written at the moment")
                 response = answer(text_chat.fault(later), later.status)
-        response.headers.update(_cors(request, authority))
+        response.headers.update(cors(request, authority, request.path_params["tenant"]))
         return response
 
     return guard
-
-
-def _cors(request: Request, authority: Authority) -> dict[str, str]:
-    """Any origin may use an open tenant; a tenant's own domains come with tokens.
-
-    Legacy browsers send credentials and a content type with every GET, so each one is preflighted.
-    """
-    headers = {"vary": "Origin"}
-    origin = request.headers.get("origin")
-    settings = authority.config.tenant(request.path_params["tenant"])
-    if origin is None or settings is None or not settings.open:
-        return headers
-    headers["access-control-allow-origin"] = origin
-    headers["access-control-allow-credentials"] = "true"
-    if request.method == "OPTIONS":
-        headers["access-control-allow-methods"] = METHODS
-        headers["access-control-allow-headers"] = HEADERS
-        headers["access-control-max-age"] = PREFLIGHT_SECONDS
-    return headers
 
 
 async def json_body(request: Request) -> Json:

@@ -12,7 +12,7 @@ from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Json, Verdict
 from crdt_chat.protocol import text_chat, text_chat_requests
 from crdt_chat.protocol.url_ids import cleaned, page_token
-from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.pace import Pace
@@ -40,7 +40,8 @@ class Conversations:
     async def _list(self, request: Request) -> Response:
         tenant = request.path_params["tenant"]
         who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
-        key = page_key(tenant, cleaned(request.query_params.get("urlId", "")))
+        page = cleaned(request.query_params.get("urlId", ""))
+        key = covered(who.grant, page_key(tenant, page))
         chats = await self._chats(key)
         tokens = (page_token(tenant, key.page), who.token)
         response = answer(text_chat.conversations(chats, key.page, who.grant, tokens))
@@ -66,7 +67,7 @@ class Conversations:
         await self.pace.slow_down(who.grant, _address(request))
         annotation = services.ids.text()
         operations = text_chat_requests.create(asked, annotation, who.grant, services.clock.now())
-        async with self.rooms.open(page_key(tenant, asked.page)) as room:
+        async with self.rooms.open(covered(who.grant, page_key(tenant, asked.page))) as room:
             _admitted(await room.write(operations, who.grant))
         response = answer({"status": "success", "createdChatId": annotation})
         who.remember(response, secure=request.url.scheme == "https")
@@ -81,19 +82,20 @@ class Conversations:
             {**request.query_params, **fields}, self._limits(tenant)
         )
         await self.pace.slow_down(who.grant, _address(request))
-        for key in await self._pages(request, chat):
+        for key in await self._pages(request, chat, who.grant):
             if await self._delete_on(key, chat, who.grant, said_id):
                 return answer({"status": "success"})
         raise NotFound("there is no such conversation")
 
-    async def _pages(self, request: Request, chat: str) -> Sequence[PageKey]:
+    async def _pages(self, request: Request, chat: str, grant: Grant) -> Sequence[PageKey]:
         """Where to look: the path names no page, and ids are unique per page only."""
         tenant = request.path_params["tenant"]
         if request.query_params.get("urlId"):
-            key = page_key(tenant, cleaned(request.query_params["urlId"]))
+            key = covered(grant, page_key(tenant, cleaned(request.query_params["urlId"])))
             return [key] if await self._exists(key) else []
         found = await self.store.pages_with(tenant, "annotations", chat)
-        return [page_key(tenant, page) for page in found]
+        keys = [page_key(tenant, page) for page in found]
+        return [key for key in keys if grant.covers(key)]
 
     async def _delete_on(self, key: PageKey, chat: str, grant: Grant, said_id: str) -> bool:
         """Delete a chat on this page. False if it is not there. Raises Forbidden."""

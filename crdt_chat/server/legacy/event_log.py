@@ -11,7 +11,7 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.protocol.url_ids import page_of
-from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer
 from crdt_chat.server.legacy.content import durable
 from crdt_chat.server.legacy.visitors import visitor
@@ -43,9 +43,10 @@ class EventLog:
         wrong tenant or urlId is one.
         """
         tenant, query = request.path_params["tenant"], request.query_params
-        visitor(request, tenant, self.authority, self.rooms.services.ids.text)
+        who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
         is_tenant = self._is_tenant
-        key = page_key(tenant, page_of(query.get("urlId", ""), tenant, is_tenant))
+        page = page_of(query.get("urlId", ""), tenant, is_tenant)
+        key = covered(who.grant, page_key(tenant, page))
         after = self._start(query.get("startTime", ""))
         rows = await self._rows(key, after)
         events = await self._told(key, rows) if rows else []

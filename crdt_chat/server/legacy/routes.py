@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from crdt_chat.server.auth import Authority
+from crdt_chat.server.guard import Guard
 from crdt_chat.server.legacy.answers import Handler, guarded
 from crdt_chat.server.legacy.conversations import Conversations
 from crdt_chat.server.legacy.event_log import EventLog
@@ -12,11 +13,11 @@ from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
 
 
-def routes(rooms: Rooms, store: Store, authority: Authority) -> list[BaseRoute]:
+def routes(rooms: Rooms, store: Store, authority: Authority, guard: Guard) -> list[BaseRoute]:
     """The REST endpoints and the socket of legacy clients (legacy-protocol 3 and 4)."""
     conversations = Conversations(rooms, store, authority, Pace(rooms.services))
     event_log = EventLog(rooms, store, authority)
-    subscriptions = Subscriptions(rooms, authority)
+    subscriptions = Subscriptions(rooms, authority, guard)
     table: list[tuple[str, Handler, list[str]]] = [
         ("/comment-collab-chats/{tenant}", conversations.handle, ["GET", "POST"]),
         ("/comment-collab-chats/{tenant}/{chat}", conversations.delete, ["DELETE"]),

@@ -6,7 +6,7 @@ and, when that is full, is told from the event log instead of being dropped.
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -17,8 +17,9 @@ from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.protocol import text_chat
 from crdt_chat.protocol.url_ids import USER_FEED, page_of
-from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.channel import LOST_CODES
+from crdt_chat.server.guard import Guard
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.people import PresenceChange
 from crdt_chat.server.rate import Bucket
@@ -80,6 +81,20 @@ class Subscriber:
         self.lagging = self.missed or len(rows) == CATCH_UP_ROWS
 
 
+@dataclass(slots=True, eq=False)
+class Listener:
+    """A subscriber as the guard sees it: somebody whose grant may end."""
+
+    grant: Grant
+    subscriber: Subscriber
+
+    def close(self, fault: RemoteFault) -> None:
+        """Tell it nothing more and end it with this fault."""
+        self.subscriber.closing = fault
+        self.subscriber.frames.clear()
+        self.subscriber.work.set()
+
+
 class Feed:
     """The subscribers of one page."""
 
@@ -124,9 +139,10 @@ class Feed:
 class Subscriptions:
     """The endpoint of `/sub`."""
 
-    def __init__(self, rooms: Rooms, authority: Authority) -> None:
+    def __init__(self, rooms: Rooms, authority: Authority, guard: Guard) -> None:
         self._rooms = rooms
         self._authority = authority
+        self._guard = guard
         self._services = rooms.services
         self._feeds: dict[Room, Feed] = {}
 
@@ -161,7 +177,7 @@ class Subscriptions:
         new_id = self._services.ids.text
         grant = visitor(socket, tenant, self._authority, new_id).grant
         page = page_of(query.get("urlId", ""), tenant, self._is_tenant)
-        await self._subscribe(socket, page_key(tenant, page), grant)
+        await self._subscribe(socket, covered(grant, page_key(tenant, page)), grant)
 
     def _is_tenant(self, name: str) -> bool:
         return self._authority.config.tenant(name) is not None
@@ -177,7 +193,8 @@ class Subscriptions:
             feed.join(subscriber)
             lost = True
             try:
-                lost = await self._tell(socket, subscriber, key)
+                with self._guard.watch(Listener(grant, subscriber), key, _cut(socket)):
+                    lost = await self._tell(socket, subscriber, key)
             finally:
                 feed.leave(subscriber)
                 room.people.depart(number, lost=lost and subscriber.closing is None)
@@ -204,7 +221,7 @@ class Subscriptions:
     async def _write(self, socket: WebSocket, subscriber: Subscriber, key: PageKey) -> None:
         """Send what is queued, one frame at a time, until the subscriber is given up."""
         traffic, limits = self._services.metrics.traffic, self._services.limits
-        while True:
+        while subscriber.closing is None:
             if subscriber.frames:
                 frame, size = subscriber.frames.popleft()
                 subscriber.size -= size
@@ -232,6 +249,13 @@ class Subscriptions:
             return False
         subscriber.caught_up(rows)
         return True
+
+
+def _cut(socket: WebSocket) -> Callable[[], None] | None:
+    """What cuts the connection at once, where the server offers it (server/sockets.py)."""
+    offered = socket.scope.get("extensions", {}).get("crdt_chat.transport", {})
+    cut: Callable[[], None] | None = offered.get("abort")
+    return cut
 
 
 async def _listen(socket: WebSocket) -> bool:

@@ -1,43 +1,54 @@
-"""Who makes a legacy request, by query, `sso`, `/sub` token or cookie; the Authority decides.
+"""Who makes a legacy request: by token, signed `sso`, or what an open tenant believes.
 
-All of these are believed on an open tenant only; what the Authority refuses stays refused.
+On an open tenant query, simple `sso`, `/sub` token and cookie are believed. A closed tenant believes
+what is signed: our tokens, secure SSO (legacy-protocol 9), or the userIdWS that we signed for either.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from crdt_chat.errors import Malformed, Unauthorized
+from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
 from crdt_chat.protocol.url_ids import user_of, user_token
+from crdt_chat.server import sso
+from crdt_chat.server.asked import Asked, asked_by
 from crdt_chat.server.auth import Authority
+from crdt_chat.server.keys import SERVER
+from crdt_chat.server.tenants import Tenant
 
 COOKIE = "fastcomments.sid"
 """The session cookie of legacy clients: all that browser widgets know a visitor by."""
 
 COOKIE_SECONDS = 365 * 24 * 3600
-SSO_LIMIT = 16_384
-"""Characters of the `sso` parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A person for the length of a request. session: a cookie to set, None if nothing is new."""
+    """A person for the length of a request. session: a cookie to set, None if nothing is new.
+
+    signed: what a closed tenant's visitor may show instead of her token or sso; cookie: the
+    Set-Cookie of an anonymous one.
+    """
 
     grant: Grant
     session: str | None = None
+    signed: str | None = None
+    cookie: str | None = None
 
     @property
     def token(self) -> str:
         """The userIdWS that makes `/sub` and the event log know this person again."""
-        return user_token(self.grant.user, self.grant.name)
+        return self.signed or user_token(self.grant.user, self.grant.name)
 
     def remember(self, response: Response, *, secure: bool) -> None:
         """Set the session cookie, if this visitor came without one."""
+        if self.cookie is not None:
+            response.headers.append("set-cookie", self.cookie)
         if self.session is None:
             return
         # A widget on somebody's page is a third party here: only SameSite=None reaches us, and
@@ -57,9 +68,42 @@ def visitor(
 ) -> Visitor:
     """Who asks for a page of `tenant`.
 
-    Raises NotFound, Unauthorized or Malformed as Authority.grant does, Malformed for a broken sso.
+    Raises NotFound, Forbidden, Unauthorized or Malformed as Authority.grant does, Malformed for a
+    broken sso.
     """
-    said = _said(connection.query_params)
+    asked = asked_by(connection.scope)
+    found = authority.reached(tenant, asked)
+    query = connection.query_params
+    said = sso.parse(query["sso"]) if query.get("sso") and not query.get("user") else None
+    if asked.token is None and isinstance(said, dict) and sso.is_signed(said):
+        return _vouched(authority.signed_on(found, said), authority, asked)
+    if found.settings.open and asked.token is None and asked.ticket is None:
+        return _believed(connection, asked, said, tenant, authority, new_id)
+    if asked.token is None and query.get("userIdWS"):
+        asked = replace(asked, token=_signed(query["userIdWS"], found))
+    return _vouched(authority.grant(tenant, asked), authority, asked)
+
+
+def _signed(user_id: str, tenant: Tenant) -> str | None:
+    """A userIdWS that may be one of ours; `anon` and its like only where visitors may come."""
+    return None if user_id.count(".") != 2 and tenant.anonymous is not None else user_id
+
+
+def _vouched(grant: Grant, authority: Authority, asked: Asked) -> Visitor:
+    cookie = authority.cookie(grant, secure=asked.secure) if grant.key == SERVER else None
+    return Visitor(grant, signed=authority.session(grant), cookie=cookie)
+
+
+def _believed(
+    connection: HTTPConnection,
+    asked: Asked,
+    sso_said: Any,
+    tenant: str,
+    authority: Authority,
+    new_id: Callable[[], str],
+) -> Visitor:
+    """A visitor of an open tenant."""
+    said = _said(connection.query_params, sso_said)
     session = None
     if said is None:
         session = connection.cookies.get(COOKIE)
@@ -68,8 +112,7 @@ def visitor(
         said = anonymous(session)
         session = None if known else session
     user, name = said
-    grant = authority.grant(tenant, {"user": user, "name": name})
-    return Visitor(grant, session)
+    return Visitor(authority.grant(tenant, replace(asked, user=user, name=name)), session)
 
 
 def anonymous(session: str) -> tuple[str, str]:
@@ -77,40 +120,32 @@ def anonymous(session: str) -> tuple[str, str]:
     return f"anon:{hashlib.sha256(session.encode()).hexdigest()[:20]}", "Anonymous"
 
 
-def _said(query: Mapping[str, str]) -> tuple[str, str] | None:
+def _said(query: Mapping[str, str], said: Any) -> tuple[str, str] | None:
     """(user id, name) as the query gives it, None where it says nothing."""
     if query.get("user"):
         return query["user"], query.get("name") or query["user"]
     if query.get("sso"):
-        return _sso(query["sso"])
+        return _sso(said)
     if query.get("userIdWS"):
         return user_of(query["userIdWS"])
     return None
 
 
-def _sso(text: str) -> tuple[str, str] | None:
+def _sso(said: Any) -> tuple[str, str] | None:
     """(user id, name) of a simple `sso` parameter; its three published shapes (legacy-protocol 9).
 
-    None for one without a user (login links only). Raises Unauthorized for a signed one: that needs
-    the tenant's secret. Raises Malformed.
+    None for one without a user (login links only). Raises Malformed.
     """
-    if len(text) > SSO_LIMIT:
-        raise Malformed("sso is too long")
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Malformed("sso must be JSON") from None
     if isinstance(said, str):
         said = {"username": said}
     if not isinstance(said, dict):
         raise Malformed("sso must be a JSON object")
-    if said.get("userDataJSONBase64"):
-        raise Unauthorized("signed sso is not set up for this tenant")
     person = said.get("simpleSSOUser", said)
     username = person.get("username") if isinstance(person, dict) else None
     if username is None:
         return None
     shown = person.get("displayName") or username
-    if not isinstance(username, str) or not isinstance(shown, str) or not username:
+    if not (type(username) is type(shown) is str and username):
+        # A number is no name: sso.parse leaves it as its digits.
         raise Malformed("sso.username must be a text")
     return username, shown

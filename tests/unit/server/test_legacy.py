@@ -20,7 +20,10 @@ from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.subscriptions import CATCH_UP_ROWS, Subscriber
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
+from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.services import Clock
+from crdt_chat.server.tenants import Tenants
+from crdt_chat.server.tickets import Tickets
 from store.records import EventRow
 
 ADA = Grant("demo", "ada", "Ada", Role.EDITOR)
@@ -31,7 +34,10 @@ def asked(query: bytes = b"", cookie: str = "", tenant: str = "demo") -> Visitor
     """The visitor behind a request."""
     headers = [(b"cookie", f"{COOKIE}={cookie}".encode())] if cookie else []
     scope = {"type": "http", "query_string": query, "headers": headers}
-    authority = Authority(TENANTS, lambda: "no-id")
+    tickets = Tickets(lambda: 0.0, lambda: b"t" * 32)
+    authority = Authority(
+        Tenants(TENANTS), Revocations(), tickets, b"s" * 32, lambda: 0, lambda: "no-id"
+    )
     return visitor(Request(scope), tenant, authority, lambda: "new-session")
 
 

@@ -1,0 +1,141 @@
+"""Who is connected, and whether they still may: expiry, revocation, changed roles, fresh tokens.
+
+Whatever changes what a tenant grants calls `review`, and its sessions are asked again at once. One
+that may no longer be here is closed with 4401, and cut off if it does not take that in time.
+"""
+
+import heapq
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from crdt_chat.errors import Forbidden, Malformed, RemoteFault
+from crdt_chat.identity import Grant, PageKey
+from crdt_chat.server.auth import Authority, covered
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""How often deadlines are looked at: 4401 within a second of expiry."""
+
+CUT_OFF_S = 0.6
+"""How long a session that must end may take for what is queued for it."""
+
+
+class Session(Protocol):
+    """A connection as the guard sees it: whoever judges its operations reads `grant` each time."""
+
+    grant: Grant
+
+    def close(self, fault: RemoteFault) -> None:
+        """End with this fault once what is queued has been sent."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """A session that is here. base is its grant as its token says, before roles given by hand."""
+
+    session: Session
+    key: PageKey
+    base: Grant
+    abort: Callable[[], None] | None
+    ended: float | None = None
+
+
+class Guard:
+    """All sessions of this process. monotonic in seconds, the authority's clock in ms."""
+
+    def __init__(self, authority: Authority, monotonic: Callable[[], float]) -> None:
+        self._authority = authority
+        self._monotonic = monotonic
+        self._watched: dict[int, Watched] = {}
+        self._deadlines: list[tuple[float, int]] = []
+        self._ending: dict[int, Watched] = {}
+        self._numbers = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    @contextmanager
+    def watch(
+        self, session: Session, key: PageKey, abort: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Watch a session for the length of the block. abort cuts it off, whatever it is doing."""
+        number = next(self._numbers)
+        watched = Watched(session, key, session.grant, abort)
+        self._watched[number] = watched
+        self._set_deadline(number, watched)
+        # Something may have been revoked between its grant and this moment.
+        self._ask(number, watched)
+        try:
+            yield
+        finally:
+            del self._watched[number]
+            self._ending.pop(number, None)
+
+    def renew(self, session: Session, token: object) -> None:
+        """A session brings a fresh token: from now on it counts, for the same person only.
+
+        Raises Malformed, Unauthorized, Forbidden; the session has to end then.
+        """
+        number, watched = self._find(session)
+        if not isinstance(token, str):
+            raise Malformed("a token is text")
+        tenant = self._authority.tenant(watched.key.tenant)
+        grant = self._authority.read(token, tenant)
+        if grant.user != watched.base.user:
+            raise Forbidden("the fresh token is somebody else's")
+        covered(grant, watched.key)
+        session.grant = self._authority.reconsider(grant)
+        watched.base = grant
+        self._set_deadline(number, watched)
+
+    def review(self, tenant: str | None = None) -> None:
+        """Something changed for a tenant (None: for all): ask for each session again."""
+        for number, watched in list(self._watched.items()):
+            if tenant in (None, watched.key.tenant):
+                self._ask(number, watched)
+
+    def _find(self, session: Session) -> tuple[int, Watched]:
+        return next(item for item in self._watched.items() if item[1].session is session)
+
+    def _set_deadline(self, number: int, watched: Watched) -> None:
+        if watched.base.expires is not None:
+            heapq.heappush(self._deadlines, (watched.base.expires, number))
+
+    def _ask(self, number: int, watched: Watched) -> None:
+        if watched.ended is not None:
+            return
+        try:
+            watched.session.grant = self._authority.reconsider(watched.base)
+        except RemoteFault as fault:
+            log.info("a session ends", extra={"tenant": watched.key.tenant, "reason": str(fault)})
+            watched.ended = self._monotonic()
+            self._ending[number] = watched
+            watched.session.close(fault)
+
+    async def run(self) -> None:
+        """Look after deadlines for as long as the server runs."""
+        while True:
+            await anyio.sleep(TICK_S)
+            self.tick()
+
+    def tick(self) -> None:
+        """End what has expired, cut off what does not end."""
+        now = self._authority.now() / 1000
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, number = heapq.heappop(self._deadlines)
+            if number in self._watched:
+                self._ask(number, self._watched[number])
+        late = self._monotonic() - CUT_OFF_S
+        for number, watched in list(self._ending.items()):
+            if watched.ended is not None and watched.ended <= late:
+                del self._ending[number]
+                if watched.abort is not None:
+                    watched.abort()
