@@ -261,7 +261,8 @@ def speak_when_closed(desk: Desk) -> Attack | None:
     name = desk.pick(shut)
     if name is None or desk.moderates:
         return None
-    value = comment(desk, body=evil(desk))
+    # No forbidden words: if it is open again by then, this is a comment like any other.
+    value = comment(desk)
     return Attack(([("set", "comments", f"{name}/c{next(desk.fresh)}", value)],))
 
 

@@ -27,6 +27,7 @@ class History(World):
 
     def run(self) -> None:
         """The whole history. Raises AssertionError with the seed and the end of the log."""
+        self.peers.complaints()  # what an earlier history left unread
         try:
             for _ in range(self.steps):
                 self.step()

@@ -1,11 +1,12 @@
 """Why an honest operation was refused: one of the races that design 4 names, or the test fails."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from crdt_chat.page.verdict import Refusal, Verdict
+from crdt_chat.page.verdict import Json, Refusal, Verdict
 
-from .archive import covered
-from .oracle import closed
+from .archive import covered, entities_above
+from .oracle import closed, encoded
 from .tabs import Tab
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", befor
             ("undo of a creation", tab.undid),
             ("restored before it was sent", tab.restored),
             ("removal below a refused deletion", any_deleted(verdict)),
+            ("the entry lost to a restore in another tab", entry_lost(name, tab, verdict, page)),
             ("another's removal in a shared browser", tab.shared),
         ],
         "owner": [
@@ -79,6 +81,15 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", befor
     raise AssertionError(
         f"{tab.name} is refused {refusal} for no reason; undid={tab.undid} restored={tab.restored}"
     )
+
+
+def entry_lost(
+    name: str, tab: Tab, verdict: Verdict, page: Mapping[str, Mapping[str, Json]]
+) -> bool:
+    """Whether the update brought the entry for this removal, and it lost to a newer removal of it."""
+    mine = {f"{entity}/{encoded(tab.user)}" for entity in entities_above("comments", name)}
+    brought = {entry for entry in mine if verdict.keys.get(f"deleted/{entry}") == "accepted"}
+    return bool(brought) and not brought & page.get("deleted", {}).keys()
 
 
 def any_deleted(verdict: Verdict) -> bool:
