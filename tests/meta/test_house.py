@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,41 @@ def test_the_map_names_only_what_exists():
     for name in named:
         places = [ROOT / name, ROOT / "crdt_chat" / name]
         assert any(place.is_file() for place in places), name
+
+
+def imported(folders: tuple[str, ...]) -> set[str]:
+    """The top-level modules that the Python files of these folders import."""
+    found: set[str] = set()
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] in folders:
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folders", "groups"),
+    [(("crdt_chat", "store"), ("notebook",)), (("tests", "bench"), ("notebook", "dev"))],
+)
+def test_what_is_imported_is_declared(folders, groups):
+    """Else it works only where somebody has installed it by hand."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = list(project["dependencies"])
+    for group in groups:
+        lines += project["optional-dependencies"][group]
+    # pyjwt[crypto] brings cryptography, whose types are used to tell keys apart
+    declared = {re.split(r"[\[<>=;]", line)[0].lower() for line in lines} | {"cryptography"}
+    offered = packages_distributions()
+    for name in imported(folders) - set(sys.stdlib_module_names) - {"crdt_chat", "store"}:
+        distributions = {item.lower().replace("_", "-") for item in offered.get(name, [])}
+        if distributions:
+            assert distributions & declared, f"{name} is of {distributions}"
+        else:
+            ours = [*(ROOT / "tests").rglob(f"{name}.py"), ROOT / "tests/support" / name]
+            assert any(path.exists() for path in ours), f"{name} is of nobody"
 
 
 @pytest.mark.parametrize("code", ["import crdt_chat", "import store", "import crdt_chat.cli"])
