@@ -112,12 +112,13 @@ def _judge_entity(hearing: Hearing, draft: Draft, *, moderators: bool) -> Fault 
     """Creator and `created` of an annotation or comment: the sender's, and for ever the same."""
     value = draft.after
     past = hearing.past_of(draft.name)
-    if past is None:
-        return NOT_YOU if value["creator"] != hearing.user and not hearing.past else None
-    mine = past.creator == hearing.user or (moderators and hearing.moderates) or hearing.past
-    if not mine:
+    creator = hearing.creator(draft.name) if past is None else past.creator
+    trusted = hearing.past or (moderators and hearing.moderates)
+    if creator is not None and creator != hearing.user and not trusted:
         return OWNER
-    return None if (value["creator"], value["created"]) == past else FIXED
+    if past is not None:
+        return None if (value["creator"], value["created"]) == past else FIXED
+    return None if hearing.past or value["creator"] == (creator or hearing.user) else NOT_YOU
 
 
 def _write_resolved(hearing: Hearing, draft: Draft) -> Fault | None:
@@ -173,7 +174,7 @@ def _write_page(_hearing: Hearing, _draft: Draft) -> Fault | None:
 
 
 def _remove_entity(hearing: Hearing, draft: Draft) -> Fault | None:
-    if draft.name in hearing.hides or annotation_of(draft.name) in hearing.hides:
+    if _hides(hearing, draft.name):
         return None
     if not may_empty(hearing, draft.root, draft.name):
         return OWNER
@@ -190,8 +191,13 @@ def _remove_reaction(hearing: Hearing, draft: Draft) -> Fault | None:
     if not may_empty(hearing, "reactions", draft.name):
         return OWNER
     comment = entity_of("reactions", draft.name)
-    hidden = comment in hearing.hides or annotation_of(comment) in hearing.hides
-    return None if hidden or _has_deletion(hearing, comment) else BARE
+    return None if _hides(hearing, comment) or _has_deletion(hearing, comment) else BARE
+
+
+def _hides(hearing: Hearing, entity: str) -> bool:
+    """Whether a moderator hides this annotation or comment with this very write."""
+    hides = hearing.hides
+    return hearing.moderates and (entity in hides or annotation_of(entity) in hides)
 
 
 def _has_deletion(hearing: Hearing, entity: str) -> bool:
