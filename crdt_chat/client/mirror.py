@@ -8,9 +8,10 @@ what has not the shape of design 3 is left out, never an error.
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 
 from crdt_chat.client.model import Annotation, Comment
-from crdt_chat.page.layout import ROOTS, annotation_of, decode_user
+from crdt_chat.page.layout import ROOTS, annotation_of
 from crdt_chat.page.verdict import Change, Json
 
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -89,11 +90,6 @@ class Mirror:
         value = self.roots["annotations"].get(annotation_id)
         if not _is_entity(value) or self.is_deleted(annotation_id):
             return None
-        comments = [
-            comment
-            for root, name in self._below[annotation_id]
-            if root == "comments" and (comment := self._comment(name)) is not None
-        ]
         target = value.get("target")
         quote, position = _selectors(target)
         return Annotation(
@@ -107,34 +103,50 @@ class Mirror:
             end=_integer(position, "end"),
             title=_text(value, "title"),
             source=_text(target, "source") if isinstance(target, dict) else None,
-            comments=tuple(sorted(comments, key=lambda item: (item.created, item.id))),
+            comments=self._comments(annotation_id),
             resolved=_flag(self.roots["resolved"].get(annotation_id), "resolved"),
             closed=_flag(self.roots["closed"].get(annotation_id), "closed"),
         )
 
-    def _comment(self, name: str) -> Comment | None:
-        value = self.roots["comments"].get(name)
-        if not _is_entity(value) or self.is_deleted(name):
-            return None
-        annotation_id, _, comment_id = name.partition("/")
-        return Comment(
-            id=comment_id,
-            annotation_id=annotation_id,
-            creator=value["creator"],
-            created=int(value["created"]),
-            body=_text(value, "body") or "",
-            parent=_text(value, "parent"),
-            edited=_integer(value, "edited"),
-            reactions=self._reactions(name),
+    def _comments(self, annotation_id: str) -> tuple[Comment, ...]:
+        """The live comments of a thread, the oldest first; one walk over what belongs to it."""
+        names: list[str] = []
+        deleted: set[str] = set()
+        reactions: dict[str, list[tuple[str, str]]] = {}
+        for root, name in self._below[annotation_id]:
+            if root == "comments":
+                names.append(name)
+            elif root == "deleted":
+                deleted.add(name.rpartition("/")[0])
+            elif root == "reactions" and name.count("/") == 3:
+                comment, emoji, user = name.rsplit("/", 2)
+                reactions.setdefault(comment, []).append((emoji, unquote(user)))
+        found = (
+            _comment(name, self.roots["comments"][name], reactions.get(name, ()))
+            for name in names
+            if name not in deleted
         )
+        live = (comment for comment in found if comment is not None)
+        return tuple(sorted(live, key=lambda item: (item.created, item.id)))
 
-    def _reactions(self, comment: str) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, list[str]] = {}
-        for root, name in self.below(comment):
-            parts = name.split("/")
-            if root == "reactions" and len(parts) == 4:
-                found.setdefault(parts[2], []).append(decode_user(parts[3]))
-        return MappingProxyType({emoji: tuple(users) for emoji, users in sorted(found.items())})
+
+def _comment(name: str, value: Json, reactions: Iterable[tuple[str, str]]) -> Comment | None:
+    if not _is_entity(value):
+        return None
+    annotation_id, _, comment_id = name.partition("/")
+    chosen: dict[str, list[str]] = {}
+    for emoji, user in sorted(reactions):
+        chosen.setdefault(emoji, []).append(user)
+    return Comment(
+        id=comment_id,
+        annotation_id=annotation_id,
+        creator=value["creator"],
+        created=int(value["created"]),
+        body=_text(value, "body") or "",
+        parent=_text(value, "parent"),
+        edited=_integer(value, "edited"),
+        reactions=MappingProxyType({emoji: tuple(users) for emoji, users in chosen.items()}),
+    )
 
 
 def _is_entity(value: Json) -> TypeGuard[dict[str, Any]]:

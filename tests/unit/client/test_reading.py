@@ -77,6 +77,7 @@ def test_what_has_not_the_shape_of_a_note_is_left_out(mirror: Mirror, value: obj
     mirror.apply("comments", "a2/c3", value)
     mirror.apply("resolved", "a1", value)
     mirror.apply("reactions", "a2/c1", value)
+    mirror.apply("reactions", "a2/c2/👍/%FF%", value)
     assert [item.id for item in mirror.annotations()] == ["a1", "a2"]
     assert len(mirror.annotation("a2").comments) == 2
     assert not mirror.annotation("a1").resolved
