@@ -1,5 +1,6 @@
 """Verification of a whole file: what SQLite knows, and what only our digests, chains and sums know."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -25,21 +26,47 @@ Name = tuple[str, str]
 
 def check_file(db: sqlite3.Connection, report: Report) -> list[Name]:
     """What concerns the file as a whole; the names of its pages."""
+    names: list[Name] = []
+    for check in (_sqlite, _directory, _orphans, _listing):
+        with _noting(report):
+            check(db, report)
+    with _noting(report):
+        names += db.execute("SELECT tenant, name FROM page ORDER BY 1, 2").fetchall()
+    return names
+
+
+@contextlib.contextmanager
+def _noting(report: Report) -> Iterator[None]:
+    """Turn what SQLite raises inside into a problem of the file: the next check goes on."""
     try:
-        for (line,) in db.execute("PRAGMA integrity_check(20)"):
-            if line != "ok":
-                _add(report, None, f"SQLite: {line}")
-        if not pages.directory_holds(db):
-            _add(report, None, "the directory of pages does not hold: a page may be lost")
-        for table in _WITH_PAGES:
-            (orphans,) = db.execute(_ORPHANS.format(table=table)).fetchone()
-            if orphans:
-                _add(report, None, f"{orphans} rows of {table} belong to no page")
-        listing.search(db, "", "any word", None, 1)  # its columns are there
-        return db.execute("SELECT tenant, name FROM page ORDER BY 1, 2").fetchall()
+        yield
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         _add(report, None, f"SQLite: {error}")
-        return []
+
+
+def _sqlite(db: sqlite3.Connection, report: Report) -> None:
+    for (line,) in db.execute("PRAGMA integrity_check(20)"):
+        if line != "ok":
+            _add(report, None, f"SQLite: {line}")
+
+
+def _directory(db: sqlite3.Connection, report: Report) -> None:
+    if not pages.directory_holds(db):
+        _add(report, None, "the directory of pages does not hold: a page may be lost")
+
+
+def _orphans(db: sqlite3.Connection, report: Report) -> None:
+    for table in _WITH_PAGES:
+        (orphans,) = db.execute(_ORPHANS.format(table=table)).fetchone()
+        if orphans:
+            _add(report, None, f"{orphans} rows of {table} belong to no page")
+
+
+def _listing(db: sqlite3.Connection, _report: Report) -> None:
+    """The columns that questions need are there: a flipped bit may rename one."""
+    listing.search(db, "", "any word", None, 1)
+    listing.pages(db, "", "", 1)
+    listing.usage(db, "", 0, 0)
 
 
 def check_page(db: sqlite3.Connection, name: Name, report: Report, project: Project | None) -> None:
