@@ -19,6 +19,7 @@ def backup(source: Path, target: Path) -> None:
     try:
         db = schema.connect(source, readonly=True)
         try:
+            db.execute("PRAGMA query_only = OFF")  # the copy is written; the source cannot be
             db.execute("VACUUM INTO ?", (os.fspath(part),))
         finally:
             db.close()

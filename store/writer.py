@@ -5,6 +5,7 @@ No linger: while one commit runs the next batch queues up; when idle a commit go
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -19,6 +20,8 @@ from store.batch import ROW_ERRORS, Heads, commit_all, roll_back
 from store.errors import Closed, Unavailable
 from store.faults import passing
 from store.records import CommitResult, Failed, PageCommit
+
+log = logging.getLogger("crdt_chat.store")
 
 BATCH_ROWS = 512
 BATCH_BYTES = 1024 * 1024
@@ -218,10 +221,17 @@ class Writer:
             wake([job])
 
     def _recover(self, error: Exception) -> None:
-        """After an I/O error start again from the file: what the handle remembers may be wrong."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
-            self._db.close()
-            self._db = self._reopen()
+        """After an I/O error go on with a fresh handle: what the old one remembers may be wrong."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_IOERR:
+            return
+        try:
+            fresh = self._reopen()
+        except sqlite3.Error as again:
+            log.warning("cannot reopen the file after an I/O error: %s", again)
+            return
+        # Closed second: the last handle to close would move the log into the file.
+        self._db.close()
+        self._db = fresh
 
     def _refuse_the_rest(self) -> None:
         refused = []
