@@ -16,8 +16,17 @@ SERVER_RACES = {"limit", "deleted", "closed", "unknown"}
 """Rules that may stop an honest write which the server makes in somebody's name."""
 
 
+def any_text(words: str) -> bytes:
+    """A text inside a lib0 Any, as an update holds it."""
+    raw = words.encode()
+    return b"\x77" + bytes([len(raw)]) + raw
+
+
 class Judging:
-    """Counts verdicts and fails on the first that should not be."""
+    """Counts verdicts and fails on the first that should not be.
+
+    clients: whose every Yjs client id really is. refused: keys refused so far, by user and by browser.
+    """
 
     room: SimRoom
 
@@ -25,6 +34,7 @@ class Judging:
         self.counts: Counter[str] = Counter()
         self.log: list[str] = []
         self.tabs: list[Tab] = []
+        self.clients: dict[int, str] = {}
         self.oracle = Oracle(limits)
         self.refused: defaultdict[str | int, set[str]] = defaultdict(set)
         self.durable_past: dict[str, tuple[str, int]] = {}
@@ -54,6 +64,11 @@ class Judging:
         self.log.append(f"  {tab.name} {verdict.kind} {keys} {verdict.repair} {verdict.echo}")
         self.counts[f"verdict {verdict.kind}"] += 1
         self.oracle.check(grant, verdict.changes, self.room.content())
+        for client, *_ in verdict.rows.refused:
+            victim = self.clients.get(client, grant.user)
+            # Only tombstones that name nobody may be mistaken for the sender's own.
+            mistaken = victim != grant.user and any_text(victim) in update
+            assert not mistaken, f"{tab.name} burnt the clocks of {victim}: {verdict}"
         if verdict.kind in ("trimmed", "gap"):
             assert not verdict.changes, verdict
         if tab.attacker:

@@ -69,7 +69,10 @@ def explain(refusal: Refusal, verdict: Verdict, tab: Tab, room: "SimRoom", befor
             ("a role lost while offline", tab.demoted),
             ("another's removal in a shared browser", tab.shared),
         ],
-        "identity": [("undo over another's value", tab.undid)],
+        "identity": [
+            ("undo over another's value", tab.undid),
+            ("built on another's unsent work in a shared browser", tab.shared),
+        ],
         "role": [
             ("a role lost while offline", tab.demoted),
             ("another's removal in a shared browser", tab.shared),

@@ -75,6 +75,7 @@ class World(Judging):
             stubborn=attacker and self.rng.random() < 0.3,
         )
         self.tabs.append(tab)
+        self.clients[replica.client] = user
         self.meet(tab)
         if self.rng.random() < 0.7:
             self.connect(tab)
@@ -129,6 +130,7 @@ class World(Judging):
             if isinstance(tab.replica, PycrdtPeer)
             else YjsTab(self.peers, tab.name, client, gc=True, undo=tab.can_undo)
         )
+        self.clients[client] = tab.user
         tab.sent.clear()
 
     # -- network -------------------------------------------------------------------------------
