@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from crdt_chat.identity import Grant, Role
-from crdt_chat.page.layout import decode_user, user_of
+from crdt_chat.page.layout import decode_user, is_name, user_of
 from crdt_chat.page.update import Item, Struct
 from crdt_chat.page.verdict import Json
 
@@ -36,18 +36,11 @@ def _named(structs: Sequence[Struct], grant: Grant) -> Iterator[str]:
     """The users whom these structs give as their writers, by their values or their entries' names."""
     for struct in structs:
         if isinstance(struct, Item):
-            if struct.root in ("reactions", "deleted"):
-                yield from _user_in(struct.name)
+            if struct.root in ("reactions", "deleted") and is_name(struct.root, struct.name):
+                yield decode_user(user_of(struct.name))
             for value in struct.values or ():
                 if type(value) is dict:
                     yield from _writers(value, struct, grant)
-
-
-def _user_in(name: str) -> Iterator[str]:
-    try:
-        yield decode_user(user_of(name))
-    except UnicodeDecodeError:
-        return
 
 
 def _writers(value: Mapping[str, Json], item: Item, grant: Grant) -> Iterator[str]:

@@ -258,7 +258,9 @@ def _judge(hearing: Hearing) -> None:
 
 
 def _rank(hearing: Hearing, draft: Draft) -> int:
-    """Deletions of what is known, removals, annotations, comments, deletions of these, the rest."""
+    """Deletions of what is known, removals, annotations, comments, deletions of these, the rest: a limit
+    counts what is left after the removals of the same update.
+    """
     if draft.root == "deleted":
         known = (
             draft.effect != "write" or hearing.past_of(draft.name.rpartition("/")[0]) is not None
@@ -268,7 +270,7 @@ def _rank(hearing: Hearing, draft: Draft) -> int:
         if draft.effect != "write":
             return 1
         return 2 if draft.root == "annotations" else 3
-    return 5
+    return 5 if draft.effect != "write" else 6
 
 
 def _ignore_refused_deletions(arrival: Arrival) -> None:

@@ -67,7 +67,10 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
     fault = values.check(draft.root, draft.after, hearing.limits)
     if fault is None:
         fault = _WRITE[draft.root](hearing, draft)
-    return FULL if fault is None and hearing.full else fault
+    # A full page must stay one that can be moderated.
+    if fault is None and hearing.full and draft.root not in ("deleted", "closed"):
+        return FULL
+    return fault
 
 
 def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
