@@ -16,6 +16,7 @@ def backup(source: Path, target: Path) -> None:
         raise FileExistsError(f"{target} exists already")
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
+    schema.create_private(part)
     try:
         db = schema.connect(source, readonly=True)
         try:

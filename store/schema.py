@@ -146,6 +146,11 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return db
 
 
+def create_private(path: Path) -> None:
+    """Create an empty file that only its owner may read. Raises FileExistsError, OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this version's schema; a file that needs a migration is copied before.
 
@@ -205,6 +210,7 @@ def copy_before_migration(db: sqlite3.Connection, path: Path, version: int) -> P
     if not target.exists():
         part = target.with_name(target.name + ".part")
         part.unlink(missing_ok=True)
+        create_private(part)
         db.execute("VACUUM INTO ?", (os.fspath(part),))
         part.replace(target)
     return target

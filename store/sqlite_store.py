@@ -56,6 +56,9 @@ class SqliteStore(SqliteReader):
         )
 
     def _open(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            # It holds secrets and what people wrote: nobody else's business (the WAL inherits it).
+            schema.create_private(self.path)
         db = schema.connect(self.path)
         try:
             schema.prepare(db, self.path)

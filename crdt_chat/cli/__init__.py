@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from crdt_chat.cli import about, checking, serving
+from crdt_chat.cli import about, checking, serving, tenants, tokens
 from crdt_chat.cli.parser import CommandLine, Mistake, Verbs
 
 DESCRIPTION = """\
@@ -20,6 +20,7 @@ examples:
   crdt-chat demo                        try it: a page to annotate in two browser windows
   crdt-chat serve --open-tenant lab     serve the tenant `lab` to anybody who can reach the port
   crdt-chat serve --config chat.toml    serve what the file says
+  crdt-chat tenant add acme             add a tenant that only its own tokens open
   crdt-chat integrity --db chat.db      verify a database, also while it is being served
 
 `crdt-chat VERB --help` tells more about a verb."""
@@ -31,7 +32,7 @@ def parser() -> CommandLine:
     line.add_argument("--version", action="store_true", help="the same as the verb `version`")
     line.set_defaults(run=_without_verb)
     verbs: Verbs = line.add_subparsers(title="verbs", metavar="VERB")
-    for group in (serving, checking, about):
+    for group in (serving, tenants, tokens, checking, about):
         group.add_verbs(verbs)
     return line
 

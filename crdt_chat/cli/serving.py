@@ -61,6 +61,8 @@ def _add_settings(line: CommandLine) -> None:
     line.add_argument(
         "--log-json", action="store_true", default=None, help="log JSON lines instead of text"
     )
+    line.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM): https and wss")
+    line.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     line.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting"
     )
@@ -69,12 +71,26 @@ def _add_settings(line: CommandLine) -> None:
 def run_serve(chosen: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     config = config_of(chosen)
-    if not config.tenant_names():
+    if not config.tenant_names() and not _stored_tenants(config.db):
         raise Mistake(
             "there is no tenant to serve: name one with `crdt-chat serve --open-tenant NAME` "
-            "(anybody may then read and write there), or as `[tenants.NAME]` in a --config file"
+            "(anybody may then read and write there), add a closed one with `crdt-chat tenant add "
+            "NAME`, or name it as `[tenants.NAME]` in a --config file"
         )
     return _serve(config, lambda url: print(f"Serving on {url} (Ctrl-C stops)", flush=True))
+
+
+def _stored_tenants(db: Path) -> list[str]:
+    import sqlite3
+
+    from store.errors import StoreError
+    from store.tenants import names_in
+
+    try:
+        return names_in(db)
+    except (sqlite3.Error, StoreError):
+        # What is wrong with the file is told by the one who opens it to serve it.
+        return ["unreadable"]
 
 
 def run_demo(chosen: argparse.Namespace) -> int:
@@ -84,6 +100,9 @@ def run_demo(chosen: argparse.Namespace) -> int:
     config = config_of(chosen, demo=True)
     if config.db == Config().db:
         config = replace(config, db=DEMO_DB)
+    if chosen.host is not None:
+        # Told to show it elsewhere; else only this machine sees the demo.
+        config = replace(config, open_tenants=(*config.open_tenants, "demo"))
     return _serve(config, _invite)
 
 
@@ -98,7 +117,16 @@ def config_of(chosen: argparse.Namespace, *, demo: bool | None = None) -> "Confi
 
     flags: dict[str, object] = {
         name: getattr(chosen, name, None)
-        for name in ("host", "port", "db", "open_tenants", "log_level", "log_json")
+        for name in (
+            "host",
+            "port",
+            "db",
+            "open_tenants",
+            "log_level",
+            "log_json",
+            "tls_cert",
+            "tls_key",
+        )
     }
     flags["demo"] = demo
     flags["limits_off"] = None if chosen.limits is None else chosen.limits == "off"
@@ -114,15 +142,17 @@ def config_of(chosen: argparse.Namespace, *, demo: bool | None = None) -> "Confi
 
 
 def _serve(config: "Config", announce: Callable[[str], None]) -> int:
+    from crdt_chat.config import BadSetting
     from crdt_chat.server.logs import configure
     from crdt_chat.server.run import serve
     from store.errors import StoreError
 
     _require_place(config.db)
+    _require_certificate(config)
     configure(config.log_level, as_json=config.log_json)
     try:
         serve(config, announce)
-    except StoreError as error:
+    except (StoreError, BadSetting) as error:
         raise Mistake(f"{error}") from None
     except OSError as error:
         raise Mistake(_cannot(error, config)) from error
@@ -134,6 +164,25 @@ def _require_place(db: Path) -> None:
         raise Mistake(f"there is no folder {db.absolute().parent} to keep {db.name} in")
     if db.is_dir():
         raise Mistake(f"{db} is a folder: name a file with --db")
+
+
+def _require_certificate(config: "Config") -> None:
+    if bool(config.tls_cert) is not bool(config.tls_key):
+        raise Mistake("TLS needs both --tls-cert and --tls-key")
+    if not config.tls_cert:
+        return
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key)
+    except ssl.SSLError:
+        raise Mistake(
+            f"{config.tls_cert} and {config.tls_key} are no certificate and its key"
+        ) from None
+    except OSError as error:
+        raise Mistake(
+            f"cannot read {config.tls_cert} or {config.tls_key}: {error.strerror}"
+        ) from None
 
 
 def _cannot(error: OSError, config: "Config") -> str:

@@ -88,9 +88,9 @@ async def build(
     limits = config.limits_in_force()
     metrics = Metrics(__version__)
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
+    authority = await open_authority(config, store, clock, ids)
+    config = authority.config
     async with anyio.create_task_group() as tasks:
-        authority = await open_authority(config, store, clock, ids)
-        config = authority.config
         guard = Guard(authority, clock.monotonic)
         administration = Administration(authority, guard, store.trust)
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)

@@ -4,12 +4,14 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio
 import uvicorn
+from starlette.applications import Starlette
 
 from crdt_chat.config import Config
+from crdt_chat.server import admin_socket
 from crdt_chat.server.app import App, build
 from crdt_chat.server.sockets import Socket
 from store import open_store
@@ -71,14 +73,51 @@ async def _main(
     config: Config, store: Store, listening: socket.socket, announce: Callable[[str], None]
 ) -> None:
     try:
-        async with build(config, store) as app, anyio.create_task_group() as tasks:
+        async with (
+            build(config, store) as app,
+            _local(app, config),
+            anyio.create_task_group() as tasks,
+        ):
             server = _Server(_uvicorn_config(app, config))
             tasks.start_soon(_stop_on_signal, app, server)
-            tasks.start_soon(_announce_when_ready, server, announce, _url(listening))
+            url = _url(listening, secure=bool(config.tls_cert))
+            tasks.start_soon(_announce_when_ready, server, announce, url)
             await server.serve(sockets=[listening])
             tasks.cancel_scope.cancel()
     finally:
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _local(app: App, config: Config) -> AsyncIterator[None]:
+    """Serve the admin API on the local socket, where the system lets us have one."""
+    with contextlib.ExitStack() as stack:
+        try:
+            bound = stack.enter_context(admin_socket.listening(config.db))
+        except OSError as error:
+            log.warning("no local socket: stop the server to change tenants", exc_info=error)
+            yield
+            return
+        local = _Server(_local_config(admin_socket.application(app.administration)))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(local.serve, [bound])
+            await local.ready.wait()
+            try:
+                yield
+            finally:
+                local.should_exit = True
+
+
+def _local_config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
 
 
 def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
@@ -96,12 +135,15 @@ def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=1,
+        ssl_certfile=config.tls_cert or None,
+        ssl_keyfile=config.tls_key or None,
     )
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, *, secure: bool) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _announce_when_ready(
