@@ -8,7 +8,7 @@ from crdt_chat.page.document import Document
 from crdt_chat.page.index import MENDED, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
-from crdt_chat.page.outgoing import learn
+from crdt_chat.page.outgoing import expected, learn
 from crdt_chat.page.update import decode
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 
@@ -54,7 +54,7 @@ class Content:
 
     def apply(self, arrival: Arrival, verdict: Verdict) -> None:
         """Carry out a verdict that has an update. Raises PageBroken."""
-        self.document.carry_out(verdict.update, verdict.changes)
+        self.document.carry_out(verdict.update, expected(arrival))
         learn(arrival, self.index)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user

@@ -6,14 +6,17 @@ their wrappers: these cost 5 us for each entry that is read and 6 KiB for each o
 """
 
 import json
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 from pycrdt._pycrdt import Doc, Map, Transaction
 
 from crdt_chat.errors import PageBroken
 from crdt_chat.page.lib0 import MAX_INTEGER
-from crdt_chat.page.verdict import Change, Json
+from crdt_chat.page.verdict import Json
+
+Expected: TypeAlias = tuple[str, str, bool, Json]
+"""Root and name of an entry, whether it must be there now, and its value (None: not looked at)."""
 
 _FAILED: Final = "the document has failed and must be rebuilt"
 
@@ -35,18 +38,17 @@ class Document:
             for update in updates:
                 self._doc.apply_update(transaction, update)
 
-    def carry_out(self, update: bytes, changes: Sequence[Change]) -> None:
+    def carry_out(self, update: bytes, expected: Iterable[Expected]) -> None:
         """Integrate a canonical update and read the touched keys back, so that Yjs decides who won."""
         with self._transaction() as transaction:
             self._doc.apply_update(transaction, update)
-            for change in changes:
-                map_ = self._map(transaction, change.root)
-                found = map_.has(transaction, change.name)
-                right = found is (change.after is not None)
-                if right and found and change.before is not None:
-                    right = map_.get(transaction, change.name) == change.after
+            for root, name, lives, value in expected:
+                entries = self._map(transaction, root)
+                right = entries.has(transaction, name) is lives
+                if right and value is not None:
+                    right = entries.get(transaction, name) == value
                 if not right:
-                    raise PageBroken(f"Yjs decided otherwise about {change.root}/{change.name}")
+                    raise PageBroken(f"Yjs decided otherwise about {root}/{name}")
 
     def state(self) -> bytes:
         """The whole document as one update."""
@@ -57,13 +59,10 @@ class Document:
         with self._transaction() as transaction:
             return self._doc.get_update(transaction, state_vector)
 
-    def read(self, root: str, name: str) -> Json | None:
-        """The value of an entry as JSON, None if it is absent."""
+    def read(self, root: str, name: str) -> Json:
+        """The value of an entry that is there, as JSON."""
         with self._transaction() as transaction:
-            try:
-                return as_json(self._map(transaction, root).get(transaction, name))
-            except ValueError:  # what pycrdt raises for an entry that is absent
-                return None
+            return as_json(self._map(transaction, root).get(transaction, name))
 
     def items(self, root: str) -> dict[str, Json]:
         """All entries of a root map."""

@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 
 from crdt_chat.page.arrival import Arrival
+from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Entry, Index, Owner
 from crdt_chat.page.update import Gc, Item, Struct, encode
@@ -131,6 +132,22 @@ def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
     if entry is not None and draft.live and draft.fate != "gc" and (draft.removes or draft.swept):
         outgoing.delete(entry.client, entry.last)
         outgoing.altered = outgoing.altered or not draft.removes
+
+
+def expected(arrival: Arrival) -> list[Expected]:
+    """What Yjs must show of every touched entry, if the tree was understood.
+
+    The value is compared where an old one could stand instead of it.
+    """
+    found: list[Expected] = []
+    for draft in arrival.drafts.values():
+        if draft.fate != "gc":
+            lives = draft.lives()
+            value = None
+            if draft.live and lives and draft.leaf is not None:
+                value = draft.before if draft.fate == "put" else draft.after
+            found.append((draft.root, draft.name, lives, value))
+    return found
 
 
 def learn(arrival: Arrival, index: Index) -> None:

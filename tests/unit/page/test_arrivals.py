@@ -1,0 +1,190 @@
+"""Trim, gaps and ownership: what of an update is new, complete and the sender's own."""
+
+import pytest
+from handmade import NOW, SERVER, Hand, Table, annotation, comment, entry, grant, thread
+
+from crdt_chat.errors import Malformed
+from crdt_chat.identity import Role
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.page import Page
+from crdt_chat.page.update import Gc, Item, Skip, encode
+from crdt_chat.page.verdict import GateRows, Sync
+
+SYNCS: list[Sync] = ["update", "step2", "last"]
+
+
+def test_an_echo_is_trimmed_and_counts_nothing() -> None:
+    table = Table()
+    ada, _made, said = thread(table)
+    ada.set("comments", "a1/c1", comment("ada", "new"), said)
+    ada.send()
+    for sync in SYNCS:
+        verdict = table.page.receive(table.page.state(), sync, grant("bob"), NOW)
+        assert (verdict.kind, verdict.update, verdict.operations) == ("trimmed", b"", 0)
+
+
+def test_the_known_beginning_of_a_run_is_cut() -> None:
+    table = Table()
+    ada, _made, said = thread(table)
+    first = ada.item("comments", "a1/c1", None, said)
+    assert ada.send("step2").repair == "rollback"
+    table = Table()
+    ada, _made, said = thread(table)
+    over = ada.set("comments", "a1/c1", comment("ada", "1"), said)
+    ada.send()
+    run = Item(ada.client, over[1], 3, said, "", "", None)
+    last = Item(
+        ada.client, over[1] + 3, 1, (ada.client, over[1] + 2), "", "", (comment("ada", "4"),)
+    )
+    data = encode({ada.client: [run, last]}, {ada.client: [(1, over[1] + 3)]})
+    assert ada.send("update", data).kind == "accepted"
+    assert table.content()["comments/a1/c1"]["body"] == "4"
+    assert first == over
+
+
+@pytest.mark.parametrize(
+    "what", ["clock ahead", "skip", "origin", "delete range", "annotation", "comment"]
+)
+@pytest.mark.parametrize("sync", SYNCS)
+def test_gaps(what: str, sync: Sync) -> None:
+    """Whether it is a gap, by how it came."""
+    table = Table()
+    thread(table)
+    eve = Hand(table, "eve", 5_000_000)
+    item = Item(eve.client, 0, 1, None, "comments", "a1/c9", (comment("eve"),))
+    structs, deleted = {eve.client: [item]}, {}
+    if what == "clock ahead":
+        structs = {eve.client: [item._replace(clock=1)]}
+    elif what == "skip":
+        structs = {eve.client: [Skip(eve.client, 0, 1), item._replace(clock=1)]}
+    elif what == "origin":
+        structs = {eve.client: [item._replace(origin=(77, 3))]}
+    elif what == "delete range":
+        deleted = {77: [(0, 2)]}
+    elif what == "annotation":
+        structs = {eve.client: [item._replace(name="nowhere/c9")]}
+    else:
+        structs = {
+            eve.client: [item._replace(root="reactions", name="a1/c9/👍/eve", values=({"at": 1},))]
+        }
+    before = table.page.state_vector()
+    verdict = table.page.receive(encode(structs, deleted), sync, eve.grant, NOW)
+    kinds = {
+        "clock ahead": ("gap", "gap", "gap"),
+        "skip": ("gap", "gap", "gap"),
+        "origin": ("gap", "gap", "refused:origin"),
+        "delete range": ("gap", "accepted", "accepted"),
+        "annotation": ("gap", "refused:unknown", "refused:unknown"),
+        "comment": ("gap", "refused:unknown", "refused:unknown"),
+    }
+    expected = kinds[what][SYNCS.index(sync)]
+    if expected == "gap":
+        assert verdict.kind == "gap"
+        assert (verdict.keys, verdict.update) == ({}, b"")
+        assert table.page.state_vector() == before
+    else:
+        assert list(verdict.keys.values()) == [expected]
+
+
+def test_a_circle_is_malformed_and_a_long_chain_is_not() -> None:
+    table = Table()
+    thread(table)
+    clients = list(range(5_000_000, 5_000_400))
+    chain = {
+        client: [Item(client, 0, 1, (client + 1, 0), "", "", None)] for client in clients[:-1]
+    } | {clients[-1]: [Item(clients[-1], 0, 1, None, "comments", "a1/c9", None)]}
+    assert table.page.receive(encode(chain, {}), "step2", grant("eve"), NOW).kind == "accepted"
+    circle = {5: [Item(5, 0, 1, (6, 0), "", "", None)], 6: [Item(6, 0, 1, (5, 0), "", "", None)]}
+    clocks = {
+        5: [Item(5, 0, 1, (6, 0), "", "", None), Gc(5, 1, 1)],
+        6: [Item(6, 0, 1, (5, 1), "", "", None)],
+    }
+    for structs in (circle, clocks):
+        with pytest.raises(Malformed):
+            table.page.receive(encode(structs, {}), "update", grant("eve"), NOW)
+
+
+def test_the_first_announcer_owns_a_client_id() -> None:
+    page = Page(PageLimits(), SERVER)
+    assert page.announce(70_000, "ada")
+    assert page.announce(70_000, "ada")
+    assert not page.announce(70_000, "eve")
+    assert not page.announce(SERVER, "ada")
+    assert page.announced == [(70_000, "ada")]
+
+
+def test_another_persons_id_is_dropped_not_burnt() -> None:
+    table = Table()
+    thread(table)
+    bob, eve = Hand(table, "bob", 6_000_000), Hand(table, "eve", 5_000_000)
+    forged = Item(bob.client, 0, 1, None, "comments", "a1/b1", (comment("bob", "EVIL"),))
+    own = Item(eve.client, 0, 1, None, "comments", "a1/e1", (comment("eve"),))
+    data = encode({bob.client: [forged], eve.client: [own]}, {1_000_000: [(1, 2)]})
+    verdict = eve.send("update", data)
+    assert verdict.kind == "accepted"  # and her deletion of ada's comment is ignored
+    assert dict(verdict.keys) == {"comments/a1/e1": "accepted"}
+    assert verdict.echo
+    bob.set("comments", "a1/b1", comment("bob", "mine"))
+    assert bob.send().kind == "accepted"
+    assert table.content()["comments/a1/b1"]["body"] == "mine"
+    assert "comments/a1/c1" in table.content()
+
+
+def test_what_builds_on_dropped_work_waits_until_patience_is_over() -> None:
+    table = Table()
+    thread(table)
+    bob, eve = Hand(table, "bob", 6_000_000), Hand(table, "eve", 5_000_000)
+    unsent = Item(bob.client, 0, 1, None, "annotations", "a2", (annotation("bob"),))
+    reply = Item(eve.client, 0, 1, None, "comments", "a2/e1", (comment("eve"),))
+    data = encode({bob.client: [unsent], eve.client: [reply]}, {})
+    assert eve.send("step2", data).kind == "gap"
+    verdict = eve.send("last", data)
+    assert (dict(verdict.keys), verdict.repair) == (
+        {"comments/a2/e1": "refused:unknown"},
+        "rollback",
+    )
+
+
+@pytest.mark.parametrize("named", ["value", "by", "key", "nobody"])
+def test_an_unannounced_id_belongs_to_whom_its_values_name(named: str) -> None:
+    table = Table()
+    thread(table)
+    for user, kind in (("bob", "trimmed"), ("eve", "accepted")):
+        client = 6_000_000 + len(user) + ord(user[0])
+        eve = Hand(table, "eve", client, known=False)
+        if named == "value":
+            eve.set("comments", f"a1/{user}", comment(user))
+        elif named == "by":
+            eve.grant = grant("eve", Role.MODERATOR)
+            eve.set("resolved", "a1", entry(user, resolved=True))
+        elif named == "key":
+            eve.set("reactions", f"a1/c1/👍/{user}", {"at": 1})
+        else:
+            eve.item("comments", f"a1/{user}", None)
+            kind = "accepted"
+        verdict = eve.send()
+        assert verdict.kind == kind
+        owners = [(client, "eve")] if kind == "accepted" and named != "nobody" else []
+        assert verdict.rows.owners == owners
+        assert table.page.announce(client, "somebody else") is not bool(owners)
+
+
+def test_a_moderators_new_anchor_does_not_make_her_client_the_creators() -> None:
+    table = Table()
+    _ada, made, _said = thread(table)
+    mod = Hand(table, "mod", 6_000_000, Role.MODERATOR, known=False)
+    mod.set("annotations", "a1", annotation("ada", title="moved"), made)
+    assert mod.send("step2").kind == "accepted"
+    assert table.content()["annotations/a1"]["title"] == "moved"
+
+
+def test_ownership_survives_a_restart_and_the_server_keeps_its_ids() -> None:
+    table = Table()
+    thread(table)
+    table.page.write([("page", "title", "T")], grant("mod", Role.MODERATOR), NOW)
+    rows = GateRows(owners=[(SERVER, ""), (12, "ada")])
+    page = Page.load(table.page.state(), (), rows, PageLimits(), 12)
+    assert not page.announce(SERVER, "eve")
+    assert not page.announce(12, "eve")
+    verdict = page.write([("page", "title", "U")], grant("mod", Role.MODERATOR), NOW)
+    assert verdict.rows.owners == [(13, "")]
