@@ -15,6 +15,7 @@ import anyio
 from crdt_chat.client import html
 from crdt_chat.client.address import Address
 from crdt_chat.client.author import Author
+from crdt_chat.client.credentials import Credentials, owner
 from crdt_chat.client.errors import Offline
 from crdt_chat.client.feed import Events, Feed
 from crdt_chat.client.gestures import Passage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pandas
     from anyio.abc import TaskGroup
 
+    from crdt_chat.client.credentials import Token
     from crdt_chat.client.ids import Clock, Ids
     from crdt_chat.client.model import Annotation, Comment, Event, EventType, Status
     from crdt_chat.client.session import Session
@@ -52,14 +54,22 @@ LAST_WORDS_S = 2.0
 """Seconds given to unsaved writes when a program fails inside its `with`."""
 
 
-def aconnect(url: str, page: str, user: str, name: str | None = None) -> AsyncPage:
+def aconnect(
+    url: str,
+    page: str,
+    user: str | None = None,
+    name: str | None = None,
+    *,
+    token: Token | None = None,
+) -> AsyncPage:
     """A page to be opened with `async with`, on asyncio; offline as long as the server is absent.
 
     `url` is the server's (`ws://127.0.0.1:8700`), `page` is `tenant/page` (the first slash ends the
-    tenant), `user` the id whose notes these are, `name` what people call them. Raises ValueError;
-    opening it raises the RemoteFault of a server that refuses for good.
+    tenant), `user` the id whose notes these are (None: the token's `sub`), `name` what people call
+    them, `token` a JSON Web Token or a function that gives a fresh one, where the tenant is not an
+    open one. Raises ValueError; opening it raises the RemoteFault of a server that refuses for good.
     """
-    return AsyncPage(Address.parse(url, page, user, name))
+    return AsyncPage(Address.parse(url, page, owner(user, token), name), Credentials(token))
 
 
 class AsyncPage:
@@ -71,6 +81,7 @@ class AsyncPage:
     def __init__(
         self,
         address: Address,
+        credentials: Credentials | None = None,
         *,
         clock: Clock = now_ms,
         ids: Ids = uuid7,
@@ -78,8 +89,10 @@ class AsyncPage:
     ) -> None:
         self.address = address
         self._wake = Wake()
-        self._peer = Peer(User(address.user, address.name), self._wake)
-        self._link = Link(address, self._peer, self._wake, jitter)
+        credentials = credentials or Credentials(None)
+        user = User(address.user, address.name)
+        self._peer = Peer(user, self._wake, renewable=credentials.renewable)
+        self._link = Link(address, credentials, self._peer, self._wake, jitter)
         self._author = Author(self._peer, clock, ids)
         self._tasks: TaskGroup | None = None
         self._network: anyio.CancelScope | None = None

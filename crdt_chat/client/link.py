@@ -4,20 +4,24 @@ asyncio only, because the `websockets` client is; everything above it is anyio o
 """
 
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import cast
 
 import anyio
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from crdt_chat.client.address import Address
+from crdt_chat.client.credentials import Credentials
 from crdt_chat.client.liveness import CountingConnection, watch
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.replica import ReplicaBroken
 from crdt_chat.client.session import Session
 from crdt_chat.client.wake import Wake
 from crdt_chat.errors import Malformed, RemoteFault
+
+log = logging.getLogger(__name__)
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of one frame: a page's state (16 MiB, design 15) comes in one step 2, and may grow."""
@@ -27,6 +31,9 @@ OPEN_S, CLOSE_S, RENEW_S = 10.0, 2.0, 15.0
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """The pause between attempts doubles from first to longest, each shortened by up to half."""
+
+SHORTEST_RENEWAL_S = 5.0
+"""Seconds between two fresh tokens at least, also where they come with hardly any life."""
 
 LOST = 1006
 """The close code of a connection that was never closed, or never open."""
@@ -38,11 +45,17 @@ class Link:
     """Keeps one peer connected while it is wanted. `jitter` gives numbers from 0 to 1."""
 
     def __init__(
-        self, address: Address, peer: Peer, wake: Wake, jitter: Callable[[], float]
+        self,
+        address: Address,
+        credentials: Credentials,
+        peer: Peer,
+        wake: Wake,
+        jitter: Callable[[], float],
     ) -> None:
         self.paused = False
         self.attempts = 0
         self._address = address
+        self._credentials = credentials
         self._peer = peer
         self._wake = wake
         self._jitter = jitter
@@ -88,6 +101,11 @@ class Link:
     async def _attempt(self) -> tuple[int, str]:
         """One connection from open to close. Returns its close code and reason."""
         try:
+            headers = await self._credentials.headers()
+        except Exception:
+            log.exception("there is no token to connect with")
+            return LOST, "there is no token to connect with"
+        try:
             async with connect(
                 self._address.url(self._peer.epoch),
                 max_size=MAX_FRAME,
@@ -97,12 +115,13 @@ class Link:
                 ping_interval=None,
                 proxy=None if self._address.loopback else True,
                 create_connection=CountingConnection,
+                additional_headers=headers,
             ) as socket:
                 return await self._carry(cast(CountingConnection, socket))
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             return _STATUS_FAULTS.get(status, LOST), f"the server answered with {status}"
-        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+        except (OSError, TimeoutError, WebSocketException, EOFError) as error:
             return LOST, str(error)
 
     async def _carry(self, socket: CountingConnection) -> tuple[int, str]:
@@ -112,6 +131,7 @@ class Link:
             tasks.start_soon(self._send, socket, session)
             tasks.start_soon(self._stay, session)
             tasks.start_soon(self._watch, socket)
+            tasks.start_soon(self._renew, session)
             tasks.start_soon(self._leave, tasks.cancel_scope)
             ending = await self._receive(socket)
             tasks.cancel_scope.cancel()
@@ -147,6 +167,20 @@ class Link:
             await watch(socket)
             # Not closed: a dead peer would not answer that either.
             socket.transport.abort()
+
+    async def _renew(self, session: Session) -> None:
+        """Replace the token on the live connection before it ends."""
+        while (pause := self._credentials.lasts()) is not None:
+            await anyio.sleep(max(pause, SHORTEST_RENEWAL_S))
+            try:
+                token = await self._credentials.fresh()
+            except Exception:
+                # The connection ends with the old token, and the next one asks again.
+                log.exception("there is no fresh token")
+                return
+            if token is not None:
+                session.authenticate(token)
+                self._wake()
 
     async def _leave(self, connection: anyio.CancelScope) -> None:
         await self._wake.until(lambda: self.paused)

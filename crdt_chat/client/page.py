@@ -9,8 +9,7 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from crdt_chat.client.address import Address
-from crdt_chat.client.aio import FLUSH_S, AsyncPage
+from crdt_chat.client.aio import FLUSH_S, AsyncPage, aconnect
 from crdt_chat.client.handlers import Handlers
 from crdt_chat.client.host import Host
 from crdt_chat.client.tables import table
@@ -21,27 +20,37 @@ if TYPE_CHECKING:
 
     import pandas
 
+    from crdt_chat.client.credentials import Token
     from crdt_chat.client.model import Annotation, Comment, Event, EventType, Status, User
     from crdt_chat.client.tables import Table
 
 
-def connect(url: str, page: str, user: str, name: str | None = None) -> Page:
+def connect(
+    url: str,
+    page: str,
+    user: str | None = None,
+    name: str | None = None,
+    *,
+    token: Token | None = None,
+) -> Page:
     """Open a page; offline as long as the server is absent. Use it in a `with`, or close() it.
 
     `url` is the server's (`ws://127.0.0.1:8700`), `page` is `tenant/page` (the first slash ends the
-    tenant), `user` the id whose notes these are, `name` what people call them. Raises ValueError,
-    and the RemoteFault of a server that refuses for good.
+    tenant), `user` the id whose notes these are (None: the token's `sub`), `name` what people call
+    them, `token` a JSON Web Token or a function that gives a fresh one, where the tenant is not an
+    open one. Raises ValueError, and the RemoteFault of a server that refuses for good.
     """
-    return Page(Address.parse(url, page, user, name))
+    return Page(aconnect(url, page, user, name, token=token))
 
 
 class Page:
     """A live page. Every write is made here at once, and sent when there is a connection."""
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self._host = Host(AsyncPage(address), f"crdt-chat {address.key.tenant}/{address.key.page}")
-        self._page = self._host.page
+    def __init__(self, page: AsyncPage) -> None:
+        self.address = page.address
+        key = page.address.key
+        self._page = page
+        self._host = Host(page, f"crdt-chat {key.tenant}/{key.page}")
         self._handlers = Handlers()
         # A page that nobody closes must not keep its thread, nor lose what can still be sent.
         self._abandoned = weakref.finalize(self, self._host.abandon)

@@ -23,7 +23,7 @@ from crdt_chat.client.session import (
     Synced,
 )
 from crdt_chat.client.unsaved import Key, Unsaved, own_keys
-from crdt_chat.errors import Forbidden, RemoteFault
+from crdt_chat.errors import Forbidden, RemoteFault, Unauthorized
 from crdt_chat.page.layout import encode_user
 from crdt_chat.page.verdict import Change, Json, Refusal
 
@@ -40,10 +40,14 @@ MOST_RESETS = 3
 
 
 class Peer:
-    """One person on one page. Used from one thread only."""
+    """One person on one page. Used from one thread only.
 
-    def __init__(self, user: User, wake: Callable[[], None]) -> None:
+    renewable: a token that has ended is followed by another one at the next connection.
+    """
+
+    def __init__(self, user: User, wake: Callable[[], None], *, renewable: bool = False) -> None:
         self.user = user
+        self.renewable = renewable
         self.replica = Replica()
         self.unsaved = Unsaved()
         self.session: Session | None = None
@@ -182,12 +186,19 @@ class Peer:
         elif isinstance(signal, Synced):
             self._synced(session)
         elif isinstance(signal, Hello):
-            self.epoch, self.role, self.limits = signal.epoch, signal.role, signal.limits
+            return self._greet(signal)
         elif isinstance(signal, Present):
             self._present(signal.users, signal.count)
         else:
             return self._take_refusals(signal)
         return True
+
+    def _greet(self, hello: Hello) -> bool:
+        self.epoch, self.role, self.limits = hello.epoch, hello.role, hello.limits
+        if hello.user != self.user.id:
+            # Whatever is written here would be refused, as written in somebody else's name.
+            self.fault = Unauthorized(f"the server knows us as {hello.user}, not {self.user.id}")
+        return self.fault is None
 
     def _synced(self, session: Session) -> None:
         if session.replica is not self.replica:
@@ -227,7 +238,11 @@ class Peer:
         self._tell(Event("refused", detail=f"{refusal.key}: {refusal.reason}"))
 
     def _after(self, close_code: int, reason: str, session: Session | None) -> Next:
+        if self.fault is not None:
+            return "never"
         fault = fault_of(close_code, reason)
+        if close_code == 4401 and self.renewable and session is not None and session.synced:
+            return "at once"
         if close_code == 4409:
             self.epoch, self._fresh, self._rebased = None, True, True
         elif close_code == 4403 and session is not None and session.greeted:

@@ -51,7 +51,8 @@ def _rule(operation: Operation, role: Role, peer: Peer) -> tuple[str, str] | Non
     if root == "comments" and value is None:
         # "Whoever may delete an annotation may then remove the comments below it."
         return _owned(name, peer) and _owned(name.partition("/")[0], peer)
-    return None if root == "resolved" and value is None else _owned(name, peer)
+    # A tenant may let any writer resolve: that is the server's to know.
+    return None if root == "resolved" else _owned(name, peer)
 
 
 def _owned(entity: str, peer: Peer) -> tuple[str, str] | None:

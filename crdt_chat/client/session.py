@@ -25,6 +25,7 @@ class Hello:
     """The server knows our control frames, and says who we are to it."""
 
     epoch: int
+    user: str
     role: str
     limits: PageLimits
 
@@ -141,6 +142,10 @@ class Session:
             return self._heed(message.body)
         return []
 
+    def authenticate(self, token: str) -> None:
+        """Bring a fresh token, for the same person."""
+        self.outgoing.append(wire.control({"type": "token", "token": token}))
+
     def ask_people(self) -> None:
         """Ask for the list of people, if the last one is out of date."""
         if not self._listed:
@@ -200,7 +205,14 @@ class Session:
             limits = body.get("limits")
             stated = limits if isinstance(limits, dict) else {}
             self.frame_limit = _whole(stated.get("frame")) or FRAME_LIMIT
-            return [Hello(_whole(body.get("epoch")), str(body.get("role")), _limits(stated))]
+            return [
+                Hello(
+                    epoch=_whole(body.get("epoch")),
+                    user=str(body.get("user", self._user.id)),
+                    role=str(body.get("role")),
+                    limits=_limits(stated),
+                )
+            ]
         if kind == "saved":
             self._unsaved.saved(_whole(body.get("frames")))
         elif kind == "refused":

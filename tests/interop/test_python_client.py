@@ -1,6 +1,7 @@
 """`crdt_chat.connect` against the real server: nothing lost, refusals mended, beside real Yjs peers."""
 
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from repository import ROOT
 from server import RealServer, running_server
 from tcp_proxy import proxied
 from yjs_peer import YjsPeers
@@ -412,6 +414,17 @@ def test_a_browser_and_a_program_share_a_page(server: RealServer, url: str, yjs:
         assert not browser.pending()
         shared = {key: value for key, value in roots(ada).items() if value}
         assert shared == {key: value for key, value in browser.content().items() if value}
+
+
+def test_the_example_of_the_documentation_runs(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs/python.md").read_text("utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    stated = "ws://127.0.0.1:8700"
+    assert stated in example
+    exec(example.replace(stated, url).replace("lab/", "demo/"), {})
+    assert capsys.readouterr().out == "a sentence ['Is that so?', 'It is, mostly.']\n"
 
 
 @pytest.mark.parametrize("seed", range(4))
