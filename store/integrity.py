@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from store import events, gate, journal, listing, pages, readmodel
 from store.errors import Quarantined
@@ -67,6 +67,14 @@ def _listing(db: sqlite3.Connection, _report: Report) -> None:
     listing.search(db, "", "any word", None, 1)
     listing.pages(db, "", "", 1)
     listing.usage(db, "", 0, 0)
+
+
+def check_pages(
+    db: sqlite3.Connection, names: Iterable[Name], report: Report, project: Project | None
+) -> None:
+    """Verify these pages, each for itself."""
+    for name in names:
+        check_page(db, name, report, project)
 
 
 def check_page(db: sqlite3.Connection, name: Name, report: Report, project: Project | None) -> None:
