@@ -25,8 +25,8 @@ class Channel(Protocol):
         """Send one message."""
         ...
 
-    async def recv(self) -> bytes:
-        """The next message; raises StopAsyncIteration when the connection has ended."""
+    async def __anext__(self) -> bytes:
+        """The next message; StopAsyncIteration when the connection has ended."""
         ...
 
 
@@ -78,6 +78,9 @@ class AsgiChannel:
     async def send(self, message: bytes) -> None:
         """Send one binary frame; waits while the socket's buffer is full."""
         await self._send({"type": "websocket.send", "bytes": message})
+
+    async def __anext__(self) -> bytes:
+        return await self.recv()
 
     async def recv(self) -> bytes:
         """The next binary frame.

@@ -177,7 +177,7 @@ class _Connection:
     async def _read(self) -> None:
         while True:
             try:
-                frame = await self._channel.recv()
+                frame = await anext(self._channel)
             except StopAsyncIteration:
                 return
             except RemoteFault as fault:
