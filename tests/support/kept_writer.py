@@ -1,7 +1,8 @@
 """A process that writes to a store and says what was acknowledged, until somebody kills it.
 
-`python kept_writer.py FILE ROUND`: twelve writers on twelve pages, each with rows of several tables,
+`python kept_writer.py FILE ROUND [NORMAL]`: twelve writers on twelve pages, each with rows of several tables,
 beside snapshots, retention, rewrites and a backup. One line per acknowledgement: `page seq text`.
+NORMAL is what the store must never be: a control for tests that cut the power.
 """
 
 import os
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from kept import T0, annotation, entry, event
 
-from store import open_store
+from store import open_store, schema
 from store.protocol import Store
 from store.records import Appended, PageCommit, Rewrite, Rewritten
 
@@ -78,4 +79,6 @@ async def main(file: Path, turn: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[3:] == ["NORMAL"]:
+        schema._WRITING = (*schema._WRITING, "synchronous = NORMAL")
     anyio.run(main, Path(sys.argv[1]), int(sys.argv[2]))
