@@ -1,0 +1,464 @@
+"""Who may come to a closed tenant, how, for how long, and what a change does to those who are here."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import socket as socket_module
+import ssl
+import subprocess
+import sys
+import time
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from entries import annotation, fresh
+from raw_client import RawClient
+from server import HOST, RealServer, free_port
+from trusted import SITE, SSO_SECRET, TrustedServer, token, trusted
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from crdt_chat.protocol import wire
+
+__all__ = ["trusted"]
+
+SOON_S = 1.0
+"""How soon somebody who may no longer be here is gone."""
+
+
+def hello(client: RawClient) -> dict:
+    """The server's first words."""
+    while not client.controls:
+        client.read()
+    return client.controls[0]
+
+
+def control(client: RawClient, kind: str) -> dict:
+    """Read until a control frame of this kind has come."""
+    while not (client.controls and client.controls[-1]["type"] == kind):
+        client.read()
+    return client.controls[-1]
+
+
+def annotate(client: RawClient, user: str) -> str:
+    name = fresh("a")
+    client.write(("annotations", name, annotation(user)))
+    return name
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}
+
+
+# Ways in
+
+
+def ticket(server: TrustedServer, page: str | None = None, *, user: str = "ada") -> str:
+    answer = httpx.post(
+        f"{server.http}/api/v1/tickets?tenant=acme",
+        headers=bearer(token(user=user)),
+        json={} if page is None else {"page": page},
+    )
+    assert answer.status_code == 201
+    assert answer.json()["seconds"] <= 30
+    return answer.json()["ticket"]
+
+
+def test_each_way_in_brings_the_same_grant(trusted):
+    page = fresh("page")
+    made = token()
+    ways = (
+        {"additional_headers": bearer(made)},
+        {"subprotocols": ["crdt-chat", f"crdt-chat.token.{made}"]},
+        {"query": {"token": made}},
+        {"query": {"ticket": ticket(trusted, page)}},
+        {"query": {"ticket": ticket(trusted)}},
+    )
+    for way in ways:
+        with trusted.client(page, **way) as client:
+            assert (hello(client)["user"], hello(client)["role"]) == ("ada", "editor")
+
+
+def test_a_token_in_a_subprotocol_is_not_sent_back(trusted):
+    made = token()
+    offered = ["crdt-chat", f"crdt-chat.token.{made}"]
+    with trusted.client("p", subprotocols=offered) as client:
+        assert client.socket.subprotocol == "crdt-chat"
+
+
+def test_a_ticket_is_good_once_and_for_its_page(trusted):
+    page = fresh("page")
+    one = ticket(trusted, page)
+    with trusted.client(page, query={"ticket": one}) as client:
+        hello(client)
+    assert trusted.refused(page, query={"ticket": one}) == 4401
+    assert trusted.refused("another", query={"ticket": ticket(trusted, page)}) == 4401
+
+
+def test_the_query_says_nothing_about_who_comes_to_a_closed_tenant(trusted):
+    made = token(user="ada")
+    with trusted.client("p", query={"token": made, "user": "eve", "name": "Eve"}) as client:
+        assert hello(client)["user"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({}, 4401),
+        ({"query": {"user": "ada"}}, 4401),
+        ({"query": {"token": "x"}}, 4401),
+        ({"query": {"ticket": "0" * 64}}, 4401),
+        ({"additional_headers": {"authorization": "Basic YWRhOmFkYQ=="}}, 4401),
+    ],
+)
+def test_without_a_token_nobody_comes_in(trusted, options, code):
+    assert trusted.refused("p", **options) == code
+
+
+def test_a_token_opens_its_tenant_and_its_pages_only(trusted):
+    assert trusted.refused("p", additional_headers=bearer(token("other"))) == 4401
+    assert trusted.refused("p", "other", additional_headers=bearer(token("acme"))) == 4401
+    assert trusted.refused("p", "nobody", additional_headers=bearer(token("acme"))) == 4404
+    docs = token(pages=["docs/*"])
+    with trusted.bearing("docs%2Fa", docs) as client:
+        hello(client)
+    assert trusted.refused("doc", additional_headers=bearer(docs)) == 4403
+    assert trusted.refused("p", additional_headers=bearer(token(pages=None))) == 4401
+
+
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [(SITE, None), (None, None), ("https://www.site.example", None), ("http://site.example", 4403),
+     ("https://evil.example", 4403), ("null", 4403), ("https://site.example.evil.example", 4403),
+     ("http://127.0.0.1", 4403)],
+)  # fmt: skip
+def test_a_browser_comes_from_the_tenants_sites_only(trusted, origin, code):
+    options = {"additional_headers": bearer(token()), "origin": origin}
+    if code is None:
+        with trusted.client("p", **options) as client:
+            hello(client)
+    else:
+        assert trusted.refused("p", **options) == code
+
+
+def test_an_open_tenant_with_a_key_knows_its_moderators(trusted):
+    with trusted.client("p", "lab", query={"user": "eve"}) as client:
+        assert hello(client)["role"] == "editor"
+    made = token("lab", role="moderator")
+    with trusted.bearing("p", made, "lab") as client:
+        assert hello(client)["role"] == "moderator"
+    assert trusted.refused("p", "lab", query={"token": made[:-3] + "abc"}) == 4401
+
+
+# Anonymous visitors
+
+
+def visitor_cookie(client: RawClient) -> str:
+    headers = client.socket.response.headers.get_all("set-cookie")
+    return next(line for line in headers if line.startswith("crdt-chat-visitor")).split(";")[0]
+
+
+def test_an_anonymous_visitor_is_known_again_and_chooses_no_id(trusted):
+    page = fresh("page")
+    with trusted.client(page, "club", query={"user": "ada", "name": "Ann"}) as client:
+        first, cookie = hello(client), visitor_cookie(client)
+    assert first["user"].startswith("anon:")
+    assert first["role"] == "commenter"
+    with trusted.client(page, "club", additional_headers={"cookie": cookie}) as client:
+        assert hello(client)["user"] == first["user"]
+    forged = cookie[:-4] + "AAAA"
+    with trusted.client(page, "club", additional_headers={"cookie": forged}) as client:
+        assert hello(client)["user"] not in (first["user"], "ada")
+
+
+def test_a_visitors_token_is_one_for_her_tenant_only(trusted):
+    answer = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=club", headers={"origin": SITE})
+    assert answer.status_code == 201
+    assert answer.headers["access-control-allow-origin"] == SITE
+    made = answer.json()
+    with trusted.client("p", "club", query={"token": made["token"]}) as client:
+        assert hello(client)["user"] == made["user"]
+    assert trusted.refused("p", "acme", query={"token": made["token"]}) == 4401
+    again = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=club", headers=bearer(made["token"]))
+    assert again.json()["user"] == made["user"]
+    closed = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=acme")
+    assert (closed.status_code, closed.json()["code"]) == (401, "unauthorized")
+
+
+# While connected
+
+
+def test_an_expired_token_ends_within_a_second(trusted):
+    until = time.time() + 1.5
+    with trusted.bearing(fresh("page"), token(exp=until)) as client:
+        client.handshake()
+        assert client.closed() == 4401
+        assert 0 <= time.time() - until < SOON_S
+
+
+def test_a_fresh_token_on_the_live_socket_counts_from_then_on(trusted):
+    until = time.time() + 1.5
+    with trusted.bearing(fresh("page"), token(exp=until)) as client:
+        client.handshake()
+        client.send(wire.control({"type": "token", "token": token(role="viewer")}))
+        assert control(client, "role")["role"] == "viewer"
+        annotate(client, "ada")
+        assert control(client, "refused")["operations"][0]["rule"] == "role"
+        while time.time() < until + SOON_S:
+            with contextlib.suppress(TimeoutError):
+                client.read(0.1)
+        client.send(wire.control({"type": "presence"}))
+        control(client, "presence")
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [({"user": "eve"}, 4403), ({"pages": ["elsewhere"]}, 4403), ({"tenant": "other"}, 4401),
+     ({"seconds": -1}, 4401)],
+)  # fmt: skip
+def test_a_fresh_token_for_something_else_ends_the_connection(trusted, claims, code):
+    with trusted.bearing(fresh("page"), token()) as client:
+        client.handshake()
+        client.send(wire.control({"type": "token", "token": token(**claims)}))
+        assert client.closed() == code
+
+
+def test_a_revoked_user_is_gone_within_a_second_and_comes_back_with_a_fresh_token(trusted):
+    user, page = fresh("user"), fresh("page")
+    old = token(user=user)
+    with trusted.bearing(page, old) as client, trusted.bearing(page, token()) as other:
+        client.handshake()
+        other.handshake()
+        trusted.command("revoke", "acme", "--user", user, "--reason", "test")
+        answered = time.monotonic()
+        assert client.closed() == 4401
+        assert time.monotonic() - answered < SOON_S
+        annotate(other, "ada")
+        other.flush()
+    assert trusted.refused(page, additional_headers=bearer(old)) == 4401
+    with trusted.bearing(page, token(user=user, iat=time.time() + 1)) as client:
+        hello(client)
+
+
+def test_a_revoked_token_is_gone_and_others_of_its_user_stay(trusted):
+    user, page = fresh("user"), fresh("page")
+    with (
+        trusted.bearing(page, token(user=user, jti="one-" + user)) as one,
+        trusted.bearing(page, token(user=user, jti="two-" + user)) as two,
+    ):
+        one.handshake()
+        two.handshake()
+        trusted.command("revoke", "acme", "--token", "one-" + user)
+        assert one.closed() == 4401
+        annotate(two, user)
+        two.flush()
+
+
+def test_a_role_changes_with_the_next_operation(trusted):
+    user, page = fresh("user"), fresh("page")
+    trusted.command("token", "acme", "--user", user)
+    with trusted.bearing(page, token(user=user)) as client:
+        client.handshake()
+        annotate(client, user)
+        client.flush()
+        operator = trusted.command("token", "--operator", "grace")
+        role = f"{trusted.http}/api/v1/tenants/acme/roles/{user}"
+        assert httpx.put(role, headers=bearer(operator), json={"role": "viewer"}).status_code == 204
+        annotate(client, user)
+        assert control(client, "refused")["operations"][0]["rule"] == "role"
+        assert httpx.delete(role, headers=bearer(operator)).status_code == 204
+    with trusted.bearing(page, token(user=user)) as client:
+        client.handshake()
+        annotate(client, user)
+        client.flush()
+
+
+def test_what_a_revoked_user_sends_after_that_moment_counts_for_nothing(trusted):
+    user, page = fresh("user"), fresh("page")
+    with (
+        trusted.bearing(page, token(user=user)) as revoked,
+        trusted.bearing(page, token()) as other,
+    ):
+        revoked.handshake()
+        other.handshake()
+        trusted.command("revoke", "acme", "--user", user)
+        late = ""
+        with contextlib.suppress(ConnectionClosed):
+            late = annotate(revoked, user)
+        assert revoked.closed() == 4401
+        annotate(other, "ada")
+        other.flush()
+        assert late not in other.names("annotations")
+
+
+def test_a_tenant_that_is_changed_while_served(trusted):
+    made = trusted.asked("tenant", "add", "fluid")
+    assert made["keys"] == [{"id": "k1", "algorithm": "HS256"}]
+    one = trusted.command("token", "fluid", "--user", "ada")
+    page = fresh("page")
+    with trusted.bearing(page, one, "fluid") as client:
+        client.handshake()
+        trusted.command("tenant", "set", "fluid", "--remove-key", "k1")
+        assert client.closed() == 4401
+    trusted.command("tenant", "set", "fluid", "--anonymous", "editor")
+    with trusted.client(page, "fluid") as client:
+        client.handshake()
+        user = hello(client)["user"]
+        trusted.command("tenant", "set", "fluid", "--anonymous", "viewer")
+        annotate(client, user)
+        assert control(client, "refused")["operations"][0]["rule"] == "role"
+        trusted.command("tenant", "remove", "fluid")
+        assert client.closed() == 4401
+    assert trusted.refused(page, "fluid") == 4404
+
+
+# Legacy clients
+
+
+def signed_sso(user: str) -> str:
+    stamp = int(time.time() * 1000)
+    person = {"id": user, "email": f"{user}@example.org", "username": user}
+    encoded = base64.b64encode(json.dumps(person).encode()).decode()
+    mac = hmac.new(SSO_SECRET.encode(), f"{stamp}{encoded}".encode(), hashlib.sha256).hexdigest()
+    return json.dumps({"userDataJSONBase64": encoded, "verificationHash": mac, "timestamp": stamp})
+
+
+def chats(server: TrustedServer, query: dict, **options) -> httpx.Response:
+    return httpx.get(f"{server.http}/comment-collab-chats/acme", params=query, **options)
+
+
+def test_secure_sso_opens_a_closed_tenant_to_legacy_clients(trusted):
+    user, page = fresh("legacy"), fresh("page")
+    assert chats(trusted, {"urlId": page}).status_code == 401
+    assert chats(trusted, {"urlId": page, "user": "ada"}).status_code == 401
+    assert chats(trusted, {"urlId": page, "sso": '{"username":"ada"}'}).status_code == 401
+    forged = json.dumps(json.loads(signed_sso(user)) | {"verificationHash": "0" * 64})
+    assert chats(trusted, {"urlId": page, "sso": forged}).status_code == 401
+    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}, headers={"origin": SITE})
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == SITE
+    foreign = {"origin": "https://evil.example"}
+    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}, headers=foreign)
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def subscribed(server: TrustedServer, **query: str):
+    address = server.http.replace("http", "ws") + "/sub?" + urlencode(query)
+    return connect(address)
+
+
+def closed_with(socket) -> int | None:
+    try:
+        while True:
+            socket.recv(timeout=5)
+    except ConnectionClosed:
+        return socket.close_code
+
+
+def test_a_legacy_socket_needs_what_the_server_signed_and_ends_with_it(trusted):
+    user, page = fresh("legacy"), fresh("page")
+    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}).json()
+    said = {"tenantIdWS": "acme", "urlId": answer["urlIdWS"]}
+    with subscribed(trusted, **said, userIdWS="anon") as socket:
+        assert closed_with(socket) == 4401
+    with subscribed(trusted, **said, userIdWS=answer["userIdWS"][:-2] + "AA") as socket:
+        assert closed_with(socket) == 4401
+    with subscribed(trusted, **said, userIdWS=answer["userIdWS"]) as socket:
+        socket.recv(timeout=5)
+        trusted.command("revoke", "acme", "--user", user)
+        assert closed_with(socket) == 4401
+
+
+def test_a_page_that_the_token_does_not_cover_is_closed_to_legacy_requests(trusted):
+    docs = bearer(token(pages=["docs/*"]))
+    assert chats(trusted, {"urlId": "docs/a"}, headers=docs).status_code == 200
+    assert chats(trusted, {"urlId": "private"}, headers=docs).status_code == 403
+    log = httpx.get(f"{trusted.http}/event-log/acme", params={"urlId": "private"}, headers=docs)
+    assert log.status_code == 403
+
+
+def test_a_viewer_reads_and_does_not_write_as_a_legacy_client(trusted):
+    viewer, page = bearer(token(role="viewer")), fresh("page")
+    assert chats(trusted, {"urlId": page}, headers=viewer).status_code == 200
+    body = {"urlId": page, "urlIdWithRange": f"{page}:0", "range": None, "broadcastId": "b"}
+    answer = httpx.post(f"{trusted.http}/comment-collab-chats/acme", headers=viewer, json=body)
+    assert answer.status_code in (400, 403)
+
+
+# Around it
+
+
+def test_forwarded_headers_are_believed_of_named_proxies_only(trusted):
+    forwarded = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+    answer = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=club", headers=forwarded)
+    assert "SameSite=None; Secure" in answer.headers["set-cookie"]
+    plain = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=club")
+    assert "Secure" not in plain.headers["set-cookie"]
+
+
+def test_no_token_secret_or_ticket_is_in_a_log_or_the_audit(trusted):
+    made, one = token(user="secretive"), ticket(trusted)
+    for way in (
+        {"query": {"token": made}},
+        {"query": {"ticket": one}},
+        {"additional_headers": bearer(made)},
+    ):
+        with trusted.client("p", **way) as client:
+            hello(client)
+    trusted.refused("p", query={"token": made + "x"})
+    httpx.get(f"{trusted.http}/api/v1/tenants/acme?token={made}")
+    written = trusted.running.log() + trusted.command("audit", "--json")
+    for secret in (made, made.split(".")[2], one, SSO_SECRET, "acme-secret"):
+        assert secret not in written
+
+
+def test_the_socket_file_is_the_owners_alone_and_gone_after_the_server(tmp_path):
+    running = RealServer(tmp_path, tenants=("lab",)).start()
+    path = running.db.with_name(running.db.name + ".sock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert running.db.stat().st_mode & 0o077 == 0
+    running.kill()
+    assert path.exists()
+    running.start()
+    assert path.stat().st_mode & 0o777 == 0o600
+    running.close()
+    assert not path.exists()
+
+
+def test_a_direct_start_serves_wss(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "crdt_chat", "serve", "--port", str(port), "--open-tenant", "lab",
+             "--db", str(tmp_path / "a.db"), "--tls-cert", str(certificate), "--tls-key", str(key)],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        context = ssl.create_default_context(cafile=str(certificate))
+        while not port_answers(port):
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        assert httpx.get(f"https://{HOST}:{port}/readyz", verify=context).status_code == 200
+        address = f"wss://{HOST}:{port}/ws/lab/p?user=ada&caps=crdt-chat.1"
+        with connect(address, ssl=context, compression=None) as socket:
+            assert hello(RawClient(socket))["user"] == "ada"
+    finally:
+        running.terminate()
+        running.wait(20)
+    assert running.returncode == 0
+    assert f"https://{HOST}:{port}" in (tmp_path / "log").read_text()
+
+
+def port_answers(port: int) -> bool:
+    with socket_module.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
