@@ -19,11 +19,11 @@ from pathlib import Path
 
 import anyio
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from store import open_store
 
+ROOT = Path(__file__).parents[1]
 FS_IOC_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
 WRITER = ROOT / "tests" / "support" / "kept_writer.py"
 Acknowledged = dict[tuple[str, int], str]

@@ -26,7 +26,7 @@ ROW_ERRORS = (
 """What a bad row raises: SQLite refuses it, or it cannot be encoded (ValueError: Unicode, JSON)."""
 
 _DAY_MS = 86_400_000
-_CACHED_PAGES = 2_048
+_CACHED_PAGES = 1_024
 _USAGE = (
     "INSERT INTO usage (tenant, day, page, metric, amount) VALUES (?,?,?,?,?) "
     "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
@@ -62,9 +62,12 @@ class Heads:
         return row
 
     def _put(self, row: PageRow) -> None:
-        if len(self._rows) >= _CACHED_PAGES:
-            del self._rows[next(iter(self._rows))]
         self._rows[row.tenant, row.name] = row
+
+    def trim(self) -> None:
+        """Forget the longest known pages. Only between transactions: one may hold unwritten rows."""
+        for key in list(self._rows)[: max(0, len(self._rows) - _CACHED_PAGES)]:
+            del self._rows[key]
 
     def forget(self, tenant: str, name: str) -> None:
         """Forget one page: the next look reads it again."""
@@ -138,6 +141,7 @@ def commit_all(
 
     Raises sqlite3.Error if the transaction as a whole failed; nothing of it stands then.
     """
+    heads.trim()
     try:
         db.execute("BEGIN IMMEDIATE")
         batch = Batch(db, heads)

@@ -5,6 +5,7 @@ import sqlite3
 import unicodedata
 from typing import Any
 
+from store import readmodel
 from store.records import Hit, PageInfo, UsageRow
 
 _PAGES = """
@@ -18,12 +19,14 @@ FROM page WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?
 _VISIBLE = """NOT EXISTS (SELECT 1 FROM deleted WHERE page = said.page AND comment IS NULL
     AND name > said.annotation || '/' AND name < said.annotation || '0')"""
 _SAID = {
-    "comment": "SELECT id, page, annotation, comment, body AS text, creator, created FROM comment",
+    "comment": "SELECT id, page, annotation, comment, body AS text, value, creator, created "
+    "FROM comment",
     "annotation": "SELECT id, page, name AS annotation, NULL AS comment, "
-    "quote || coalesce(' ' || title, '') AS text, creator, created FROM annotation",
+    "quote || coalesce(' ' || title, '') AS text, value, creator, created FROM annotation",
 }
+TABLE_ROOTS = {table: root for root, table in readmodel.TABLES.items()}
 _HIT = """
-SELECT page.name, said.annotation, said.comment, said.creator, said.created, said.text
+SELECT page.name, said.annotation, said.comment, said.creator, said.created, said.value
 FROM ({said}) AS said JOIN page ON page.id = said.page {join}
 WHERE page.tenant = :tenant AND (:page IS NULL OR page.name = :page) AND {match} AND {visible}
 ORDER BY {order} LIMIT :limit
@@ -63,9 +66,9 @@ def search(
         query = _HIT.format(said=said, join=join, match=match, order=order, visible=_VISIBLE)
         parameters["limit"] = limit - len(found)
         rows = db.execute(query.replace("{table}", table), parameters)
-        for name, annotation, comment, creator, created, said_text in rows:
-            hit = Hit(name, annotation, comment, creator or "", created or 0, said_text or "")
-            found.append(hit)
+        for name, annotation, comment, creator, created, value in rows:
+            whole = readmodel.text(TABLE_ROOTS[table], value)
+            found.append(Hit(name, annotation, comment, creator or "", created or 0, whole))
     return found
 
 

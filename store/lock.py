@@ -5,19 +5,23 @@ import fcntl
 import os
 from pathlib import Path
 
-from store.errors import Locked
+from store.errors import Locked, NotAStore
 
 
 class FileLock:
     """Held from construction to `release`; the kernel lets go when the process dies.
 
     The lock file is left behind: removing it would let two processes lock two files of one name.
-    Raises Locked if another process, or another store of this process, holds it.
+    Raises Locked if another process, or another store of this process, holds it, NotAStore if there
+    can be no such file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + ".lock")
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise NotAStore(f"{path} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -110,17 +110,19 @@ def checked(part: PageCommit | Rewrite) -> None:
 
 def said(name: str, page: MemoryPage) -> Iterable[Hit]:
     """Every text of the page that can be searched; not what belongs to deleted threads."""
+    gone = {
+        key.partition("/")[0]
+        for root, key in page.keys
+        if root == "deleted" and key.count("/") == 1
+    }
     for (root, key), value in page.keys.items():
-        value_of = json.loads(value) if root in ("comments", "annotations") else {}
-        creator, created = value_of.get("creator", ""), value_of.get("created", 0)
         annotation, _, comment = key.partition("/")
-        gone = any(r == "deleted" and k.split("/")[:-1] == [annotation] for r, k in page.keys)
-        if root == "comments" and not gone:
-            yield Hit(name, annotation, comment, creator, created, value_of.get("body", ""))
-        elif root == "annotations" and not gone:
-            quote = readmodel.quote(value)
-            text = f"{quote} {value_of['title']}" if "title" in value_of else quote
-            yield Hit(name, annotation, None, creator, created, text)
+        if root not in ("comments", "annotations") or annotation in gone:
+            continue
+        who = json.loads(value)
+        creator, created = who.get("creator", ""), who.get("created", 0)
+        text = readmodel.text(root, value)
+        yield Hit(name, annotation, comment or None, creator, created, text)
 
 
 def history(rows: list[LogRow], rewrite: Rewrite) -> list[LogRow]:

@@ -25,7 +25,7 @@ _NUMBERS = struct.Struct(">11q")
 EVENT_STEP = 2
 """Event timestamps of a page rise by at least this many ms (design 7)."""
 
-REMEMBERED_ORIGINS = 1_024
+REMEMBERED_ORIGINS = 512
 """How many of a page's newest log rows are checked for a repeated origin."""
 
 

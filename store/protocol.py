@@ -108,7 +108,7 @@ class Store(Reader, Protocol):
         """Append what these pages say, each page's part whole or not at all.
 
         Appended; Conflict with the rows after expected_seq if the head is another; Failed. An entry
-        whose origin the page's newest 1,024 rows hold is not appended again, and if that goes for
+        whose origin the page's newest 512 rows hold is not appended again, and if that goes for
         all of them it is Appended with the head as it is, whatever was expected.
         """
         ...

@@ -25,6 +25,18 @@ def quote(value: str) -> str:
     return next((quote for quote in quotes if isinstance(quote, str)), "")
 
 
+def text(root: str, value: str) -> str:
+    """What people can read in a comment or an annotation: its body, or its quote and title.
+
+    From the JSON: SQLite's own columns end at a character U+0000.
+    """
+    if root == "annotations":
+        title = json.loads(value).get("title")
+        return f"{quote(value)} {title}" if isinstance(title, str) else quote(value)
+    body = json.loads(value).get("body")
+    return body if isinstance(body, str) else ""
+
+
 def _annotation(_name: str, value: str) -> Columns:
     return (quote(value),)
 

@@ -230,3 +230,18 @@ async def test_a_closed_store_refuses_every_verb(kind):
         with pytest.raises(Closed):
             await verb()
     await store.close()
+
+
+async def test_more_pages_than_are_remembered_in_one_commit(kind):
+    """A page that is named twice with two thousand others in between is still one page."""
+    store = kind.open()
+    others = [commit(0, "x", page=f"page-{n}") for n in range(2_000)]
+    first = commit(0, "one", events=[event()], held=[("a", "1")])
+    second = PageCommit("t", "p", 1, (), [event()], held=[("b", "2")])
+    results = await store.commit([first, *others, second])
+    assert all(isinstance(result, Appended) for result in results)
+    store = await kind.again(store)
+    assert (await store.load("t", "p")).held == [("a", "1"), ("b", "2")]
+    assert len(await store.events("t", "p", 0)) == 2
+    assert not (await store.integrity()).problems
+    await store.close()

@@ -76,6 +76,12 @@ async def test_scripts_without_spaces_are_found_inside(kept):
     assert await kept.search("t", "大阪") == []
 
 
+async def test_characters_beyond_the_basic_plane_are_kept(kept):
+    await said(kept, 0, comment("a/1", "grin 😀 𝒳 \u0000 end"), annotation("b", "🦊 den"))
+    assert [hit.text for hit in await kept.search("t", "grin")] == ["grin 😀 𝒳 \u0000 end"]
+    assert [hit.text for hit in await kept.search("t", "den")] == ["🦊 den"]
+
+
 async def test_deleted_threads_are_not_searched(kept):
     entries = (annotation("a", "quoted"), comment("a/1", "spoken"), comment("a/2", "spoken, too"))
     seq = await said(kept, 0, *entries)

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 import store
 from store import open_reader, open_store, schema
-from store.errors import Damaged, Locked, NotAStore, SchemaMismatch, StoreError
+from store.errors import Damaged, Locked, NotAStore, SchemaMismatch
 from store.protocol import Reader, Store
 
 pytestmark = pytest.mark.anyio
@@ -147,8 +147,8 @@ async def test_a_file_that_is_no_database_is_left_alone(path, opener):
     assert untouched(path, content)
 
 
-async def test_a_directory_that_is_not_there_is_an_error_of_the_store(tmp_path):
-    with pytest.raises((StoreError, OSError)):
+async def test_a_directory_that_is_not_there_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(NotAStore, match="No such file or directory"):
         open_store(tmp_path / "nowhere" / "kept.db")
 
 
