@@ -1,0 +1,201 @@
+"""Who may call what: every route of the server against every kind of caller."""
+
+import httpx
+import pytest
+from routes import CALLERS, SECRET, SOCKETS, Row, client, rows, served, token
+from starlette.routing import Route, WebSocketRoute
+
+from crdt_chat.server.administration import Caller
+
+pytestmark = pytest.mark.anyio
+OPERATOR = Caller("test", "test")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def app():
+    async with served() as running:
+        administration = running.administration
+        await administration.add(OPERATOR, "fluid", {})
+        await administration.add_key(OPERATOR, "fluid", {"id": "k1", "secret": SECRET})
+        await administration.revoke(OPERATOR, "fluid", {"token": "j"})
+        yield running
+
+
+async def test_every_route_of_the_server_has_a_row(app):
+    there = {
+        (method, route.path)
+        for route in app.http.routes
+        if isinstance(route, Route)
+        for method in (route.methods or ()) - {"HEAD", "OPTIONS"}
+    }
+    sockets = {route.path for route in app.http.routes if isinstance(route, WebSocketRoute)}
+    assert len(app.http.routes) == len(
+        [r for r in app.http.routes if isinstance(r, Route | WebSocketRoute)]
+    )
+    assert there == {(row.method, row.route) for row in rows()}
+    assert sockets | {"/ws/{tenant}/{page}"} == set(SOCKETS)
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.method} {row.path}")
+async def test_who_may_and_nobody_else(app, row: Row):
+    async with client(app) as http:
+        # Those who may not come first: what they do must change nothing for those who may.
+        for caller in sorted(CALLERS, key=lambda name: name in row.who):
+            shown = token(caller, app)
+            headers = {} if shown is None else {"authorization": f"Bearer {shown}"}
+            answer = await http.request(row.method, row.path, json=row.body, headers=headers)
+            assert allowed(answer) is (caller in row.who), (caller, answer.status_code, answer.text)
+            if (
+                answer.status_code in (401, 403)
+                and answer.headers["content-type"] == "application/json"
+            ):
+                assert "code" in answer.json() or "reason" in answer.text
+
+
+def allowed(answer: httpx.Response) -> bool:
+    """Whether the server did it, or would have if what was named were there."""
+    missing = answer.status_code == 404 and "conversation" in answer.text
+    return answer.is_success or missing
+
+
+async def test_an_admin_of_a_stored_tenant_sets_what_is_hers_alone(app):
+    one = "/api/v1/tenants/fluid"
+    headers = {"authorization": f"Bearer {token('admin', app, tenant='fluid')}"}
+    async with client(app) as http:
+        answer = await http.patch(
+            one, json={"domains": ["a.example"], "title": "F"}, headers=headers
+        )
+        assert (answer.status_code, answer.json()["domains"]) == (200, ["a.example"])
+        for name in ("open", "sso_secret", "page.body", "operations_per_s"):
+            answer = await http.patch(one, json={name: 1}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert (await http.delete(one, headers=headers)).status_code == 403
+        assert (await http.get("/api/v1/tenants/acme", headers=headers)).status_code == 401
+
+
+async def test_no_secret_is_ever_shown(app):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    async with client(app) as http:
+        await http.patch("/api/v1/tenants/fluid", json={"sso_secret": "hush-hush"}, headers=headers)
+        for path in ("/tenants", "/tenants/fluid", "/audit", "/tenants/fluid/audit"):
+            text = (await http.get(f"/api/v1{path}", headers=headers)).text
+            assert SECRET not in text
+            assert "hush-hush" not in text
+
+
+async def test_an_operators_token_is_not_for_web_sites_and_can_be_revoked(app):
+    async with client(app) as http:
+        first = {"authorization": f"Bearer {token('operator', app)}"}
+        for origin in ("https://evil.example", "http://localhost", "null"):
+            answer = await http.get("/api/v1/tenants", headers={**first, "origin": origin})
+            assert answer.status_code == 403
+            assert "access-control-allow-origin" not in answer.headers
+        made = (
+            await http.post("/api/v1/operators/tokens", json={"user": "g"}, headers=first)
+        ).json()
+        second = {"authorization": f"Bearer {made['token']}"}
+        assert (await http.get("/api/v1/tenants", headers=second)).status_code == 200
+        await http.post("/api/v1/operators/revocations", json={"token": made["id"]}, headers=first)
+        assert (await http.get("/api/v1/tenants", headers=second)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/tenants", {"name": "a:b"}),
+        ("POST", "/tenants", {"name": "../etc"}),
+        ("POST", "/tenants", {"name": "аcme"}),
+        ("POST", "/tenants", {"name": "a" * 65}),
+        ("POST", "/tenants", {"name": "acme"}),
+        ("POST", "/tenants", {"name": "fluid"}),
+        ("POST", "/tenants", {"name": "x", "surprise": 1}),
+        ("POST", "/tenants", {"name": "x", "page.body": -1}),
+        ("POST", "/tenants", {"name": "x", "domains": ["no domain"]}),
+        ("POST", "/tenants", {"name": "x", "anonymous": "admin"}),
+        ("POST", "/tenants", {"name": "x", "jwks": "/etc/passwd"}),
+        ("POST", "/tenants", {"name": "x", "title": "t" * 201}),
+        ("POST", "/tenants", [1]),
+        ("POST", "/tenants", None),
+        ("PATCH", "/tenants/acme", {"title": "in the settings"}),
+        ("POST", "/tenants/fluid/keys", {"id": "k1", "secret": SECRET}),
+        ("POST", "/tenants/fluid/keys", {"id": "k3", "secret": "short"}),
+        ("POST", "/tenants/fluid/keys", {"id": "k3", "secret": SECRET, "public_key": "x"}),
+        ("POST", "/tenants/fluid/keys", {"jwks": {"keys": [{"kty": "RSA"}]}}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a"}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a", "pages": []}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a\n", "pages": ["*"]}),
+        ("POST", "/tenants/fluid/tokens", {"user": "anon:a", "pages": ["*"]}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a", "pages": ["*"], "role": "root"}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a", "pages": ["*"], "seconds": 0}),
+        ("POST", "/tenants/fluid/tokens", {"user": "a", "pages": ["*"], "seconds": 1e9}),
+        ("POST", "/tenants/fluid/revocations", {}),
+        ("POST", "/tenants/fluid/revocations", {"user": "a", "token": "b"}),
+        ("POST", "/tenants/fluid/revocations", {"tenant": "fluid"}),
+        ("POST", "/tenants/fluid/revocations", {"user": "a", "until": "soon"}),
+        ("PUT", "/tenants/fluid/roles/ada", {"role": "root"}),
+        ("PUT", "/tenants/fluid/roles/ada", {}),
+        ("GET", "/audit?after=-1", None),
+    ],
+)
+async def test_a_wrong_request_is_told_why_and_changes_nothing(app, method, path, body):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    async with client(app) as http:
+        before = await http.get("/api/v1/audit", headers=headers)
+        answer = await http.request(method, f"/api/v1{path}", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed"), answer.text
+        assert len(answer.json()["message"]) > 10
+        after = await http.get("/api/v1/audit", headers=headers)
+        assert before.json() == after.json()
+
+
+@pytest.mark.parametrize(
+    "path", ["/tenants/nobody", "/tenants/nobody/audit", "/tenants/fluid/keys/k9"]
+)
+async def test_what_is_not_there_is_not_found(app, path):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    method = "DELETE" if "keys" in path else "GET"
+    async with client(app) as http:
+        answer = await http.request(method, f"/api/v1{path}", headers=headers)
+    if path.endswith("audit"):
+        assert answer.json() == {"entries": []}
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_body_is_bounded(app):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    async with client(app) as http:
+        answer = await http.post("/api/v1/tenants", content=b"x" * 70_000, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+
+
+async def test_every_change_is_in_the_audit_log_with_who_and_from_where(app):
+    headers = {"authorization": f"Bearer {token('admin', app)}"}
+    async with client(app) as http:
+        await http.put("/api/v1/tenants/acme/roles/eve", json={"role": "viewer"}, headers=headers)
+        entries = (await http.get("/api/v1/tenants/acme/audit", headers=headers)).json()["entries"]
+    last = entries[-1]
+    assert (last["actor"], last["address"], last["action"]) == ("ada", "203.0.113.5", "role")
+    assert (last["subject"], last["detail"]) == ("eve", {"role": "viewer"})
+
+
+async def test_a_preflight_names_the_tenants_sites_only(app):
+    await app.administration.change(OPERATOR, "fluid", {"domains": ["a.example"]})
+    for origin, expected in (("https://a.example", True), ("https://b.example", False)):
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        async with client(app) as http:
+            for path in (
+                "/api/v1/tickets?tenant=fluid",
+                "/comment-collab-chats/fluid",
+                "/api/v1/tenants/fluid/tokens",
+            ):
+                answer = await http.options(path, headers=headers)
+                assert (answer.headers.get("access-control-allow-origin") == origin) is expected
+                assert "authorization" in answer.headers.get(
+                    "access-control-allow-headers", "authorization"
+                )
