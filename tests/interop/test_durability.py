@@ -10,7 +10,7 @@ from crdt_chat.protocol import wire
 
 def test_what_was_called_saved_outlives_kill_9(server: RealServer) -> None:
     acknowledged: set[str] = set()
-    for _ in range(20):
+    for _ in range(10):
         with raw_client(server.ws(), "p", "ada") as ada:
             ada.handshake()
             ours: dict[int, str] = {}

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from yjs_peer import Content, Operation, YjsPeers, canonical
+from yjs_peer import Operation, YjsPeers, canonical
 
 from crdt_chat.errors import CrdtChatError
 from crdt_chat.identity import Grant, Role
 
 from . import attacks, people
+from .ending import compare, listen, search
 from .forgery import clocks, forged_update
-from .oracle import EVIL
-from .replicas import PycrdtPeer, YjsTab
-from .room import content_of, texts_of
+from .replicas import YjsTab
 from .tabs import Tab
 from .world import World
 
@@ -32,9 +31,9 @@ class History(World):
             for _ in range(self.steps):
                 self.step()
             self.heal()
-            self.compare()
-            self.search()
-            self.listen()
+            compare(self)
+            search(self)
+            listen(self)
         except (AssertionError, CrdtChatError) as error:
             story = "\n".join(self.log[-200:])
             raise AssertionError(f"seed {self.seed}\n{story}\n{error!r}") from error
@@ -292,50 +291,3 @@ class History(World):
                 self.connect(tab)
             self.settle()
             self.room.now += 70_000
-
-    def compare(self) -> None:
-        """Everybody, late joiners and reloads included, shows the same page."""
-        content = self.room.content()
-        expected = canonical(content)
-        for tab in self.tabs:
-            assert not tab.replica.pending(), f"{tab.name} waits for something"
-            shown = tab.replica.content()
-            assert canonical(shown) == expected, f"{tab.name}: {differences(shown, content)}"
-        assert canonical(content_of(self.room.reloaded())) == expected, "a reload differs"
-        state = self.room.page.state()
-        yjs = YjsTab(self.peers, "late joiner", self.client_id(), gc=True, undo=False)
-        python = PycrdtPeer(self.client_id(), gc=True, echoes=False)
-        for late in (yjs, python):
-            late.receive(state)
-            assert not late.pending(), "a late joiner waits for something"
-            assert canonical(late.content()) == expected, "a late joiner differs"
-            late.drop()
-
-    def search(self) -> None:
-        """No forbidden text is in any frame, in the state or beside it."""
-        needle = EVIL.encode()
-        for frame in (*self.room.frames, *self.room.durable.journal, self.room.page.state()):
-            assert needle not in frame, f"forbidden text in {frame!r}"
-        for text in texts_of(self.room.durable.rows):
-            assert EVIL not in text, f"forbidden text is kept: {text}"
-
-    def listen(self) -> None:
-        """Yjs has had nothing to complain of, but for what the attacker did to herself."""
-        forged = self.counts["attack by hand"] > 0
-        complaints = self.peers.complaints()
-        assert not any(unexpected(one, forged=forged) for one in complaints), complaints
-
-
-def unexpected(complaint: str, *, forged: bool) -> bool:
-    """Yjs notices when somebody forges structs under a replica's own client id; that is all."""
-    return not (forged and "Changed the client-id" in complaint)
-
-
-def differences(shown: Content, content: Content) -> str:
-    """The keys that differ, with what the replica shows and what the server has."""
-    keys = {(root, name) for one in (shown, content) for root in one for name in one[root]}
-    pairs = {
-        key: (shown.get(key[0], {}).get(key[1]), content.get(key[0], {}).get(key[1]))
-        for key in keys
-    }
-    return "\n".join(f"{key}: {a} | {b}" for key, (a, b) in pairs.items() if a != b)

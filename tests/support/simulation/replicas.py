@@ -58,7 +58,6 @@ class YjsTab:
         self.state_vector = self._replica.state_vector
         self.step2 = self._replica.step2
         self.pending = self._replica.pending
-        self._content: Content | None = None
 
     def content(self) -> Content:
         return self._replica.content()
