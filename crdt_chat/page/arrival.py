@@ -25,16 +25,15 @@ class Arrival:
     is missing that a later step 2 may bring. bare: how many Gc structs came.
     """
 
-    __slots__ = ("bare", "claimed", "deleted", "drafts", "dropped", "lacks", "placed")
+    dropped = False
+    lacks = False
+    bare = 0
 
     def __init__(self, deleted: Ranges) -> None:
         self.deleted = deleted
         self.drafts: dict[tuple[str, str], Draft] = {}
         self.placed: dict[int, list[Placed]] = {}
         self.claimed: list[tuple[int, str]] = []
-        self.dropped = False
-        self.lacks = False
-        self.bare = 0
 
     def draft(self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None) -> Draft:
         """The draft of this entry, made at its first mention."""
@@ -129,8 +128,9 @@ def _sort(
 def _at(unit: Id, index: Index, arrival: Arrival) -> tuple[Entry | Draft | Burnt | None, int]:
     """Whose this unit is, known or new; None if it is missing or was dropped."""
     client, clock = unit
-    if clock < index.next(client):
-        return index.at(client, clock)
+    runs = index.runs.get(client)
+    if runs is not None and clock < runs.end:
+        return runs.at(clock)
     placed = arrival.placed.get(client)
     if placed is None or clock >= placed[-1][0].clock + placed[-1][0].length:
         return None, OFF

@@ -40,29 +40,18 @@ class Draft:
     effect, after, doubled: see `settle`. refusal, fate, mended: the outcome. swept: a deletion takes it.
     """
 
-    __slots__ = (
-        "_grown",
-        "_kept",
-        "_kept_last",
-        "after",
-        "before",
-        "burnt",
-        "doubled",
-        "effect",
-        "entry",
-        "fate",
-        "items",
-        "judged",
-        "leaf",
-        "live",
-        "mended",
-        "name",
-        "refusal",
-        "removes",
-        "root",
-        "swept",
-        "tip",
-    )
+    # Set on few drafts only: one is made for every key of every update.
+    removes = False
+    leaf: Item | None = None
+    effect: Effect = "none"
+    before: Json = None
+    after: Json = None
+    doubled = False
+    judged = False
+    refusal: Fault | None = None
+    fate: Fate = "kept"
+    mended = True
+    swept = False
 
     def __init__(
         self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None
@@ -72,8 +61,6 @@ class Draft:
         self.entry = entry
         self.burnt = burnt
         self.items: list[Item] = []
-        self.removes = False
-        self.leaf: Item | None = None
         # The new branch: the first `_kept` stretches of the entry's, the last of them ending at clock
         # `_kept_last`, and then `_grown`.
         self._grown: list[Stretch] = []
@@ -86,15 +73,6 @@ class Draft:
             self.tip = entry.client, entry.last
             self._kept = entry.depth()
             self._kept_last = entry.last
-        self.effect: Effect = "none"
-        self.before: Json = None
-        self.after: Json = None
-        self.doubled = False
-        self.judged = False
-        self.refusal: Fault | None = None
-        self.fate: Fate = "kept"
-        self.mended = True
-        self.swept = False
 
     def attach(self, item: Item, number: int) -> int:
         """Hang `item` on its origin, which is of stretch `number`; returns the stretch it is of.

@@ -24,6 +24,12 @@ class Hearing:
     shows again. full: the page's state is at its limit.
     """
 
+    patient = False
+    past = False
+    hides: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
+    full = False
+
     def __init__(
         self, arrival: Arrival, content: Content, grant: Grant, limits: PageLimits
     ) -> None:
@@ -35,14 +41,9 @@ class Hearing:
         self.moderates = grant.role >= Role.MODERATOR
         self.encoded = encode_user(grant.user)
         self.limits = limits
-        self.patient = False
-        self.past = False
-        self.hides: frozenset[str] = frozenset()
-        self.shows: frozenset[str] = frozenset()
-        self.full = False
-        self.created: dict[str, Past] = {}
         self.annotations = self.ledger.annotations
         self.comments = self.ledger.comments
+        self._created: dict[str, Past] = {}
         self._lifted: set[tuple[str, str]] = set()
         self._entered: set[str] = set()
         self._reacting: dict[str, int] = {}
@@ -55,11 +56,11 @@ class Hearing:
 
     def new_entities(self) -> list[tuple[str, str, int]]:
         """Name, creator and time of the annotations and comments that this update has made."""
-        return [(name, past.creator, past.created) for name, past in self.created.items()]
+        return [(name, creator, created) for name, (creator, created) in self._created.items()]
 
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment, if it was ever seen."""
-        past = self.created.get(entity)
+        past = self._created.get(entity)
         if past is None:
             draft = self.arrival.drafts.get((ENTITY_ROOTS["/" in entity], entity))
             if draft is not None and draft.before is not None:
@@ -147,7 +148,7 @@ class Hearing:
             return
         fresh = draft.effect == "write" and not draft.live and draft.name not in self.ledger.gone
         if fresh and draft.root in ENTITY_ROOTS:
-            self.created[draft.name] = past_in(draft.after)
+            self._created[draft.name] = past_in(draft.after)
         if not draft.swept:
             self._count(draft.root, draft.name, (draft.effect == "write") - draft.live)
 

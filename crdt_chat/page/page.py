@@ -281,13 +281,12 @@ def _ignore_refused_deletions(arrival: Arrival) -> None:
 
 
 def _keys(arrival: Arrival) -> dict[str, str]:
-    return {
-        f"{draft.root}/{draft.name}": "accepted"
-        if draft.refusal is None
-        else f"refused:{draft.refusal.rule}"
-        for draft in arrival.drafts.values()
-        if draft.items or draft.removes
-    }
+    keys = {}
+    for (root, name), draft in arrival.drafts.items():
+        if draft.items or draft.removes:
+            fault = draft.refusal
+            keys[f"{root}/{name}"] = "accepted" if fault is None else f"refused:{fault.rule}"
+    return keys
 
 
 def _refusals(refused: Iterable[Draft]) -> tuple[Refusal, ...]:

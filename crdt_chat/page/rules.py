@@ -97,11 +97,11 @@ def _write_annotation(hearing: Hearing, draft: Draft) -> Fault | None:
 
 def _write_comment(hearing: Hearing, draft: Draft) -> Fault | None:
     fault = _judge_entity(hearing, draft, moderators=False)
-    if fault is not None:
+    if fault is not None or draft.live:
         return fault
     if not hearing.seen(annotation_of(draft.name)):
         return UNKNOWN
-    if draft.live or draft.swept:
+    if draft.swept:
         return None
     known = draft.name in hearing.ledger.gone
     if hearing.removed(draft.name) if known else hearing.stands(draft.name):

@@ -120,17 +120,6 @@ def _too_long(name: str, text: Json, most: int) -> Fault | None:
     return Fault("size", f"The property {name} is longer than {most} characters.")
 
 
-def _check_property(
-    name: str, value: Json, property_: Property, limits: PageLimits
-) -> Fault | None:
-    kind, limit, look = property_
-    if type(value) is not kind:
-        return Fault("shape", f"The property {name} is of the wrong kind.")
-    if limit is not None:
-        return _too_long(name, value, getattr(limits, limit))
-    return None if look is None else look(name, value, limits)
-
-
 def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None:
     if type(value) is not dict:
         return Fault("shape", "The value must be an object.")
@@ -139,10 +128,18 @@ def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None
         property_ = shape.properties.get(name)
         if property_ is None:
             return Fault("shape", "The value has a property that is not known.")
-        fault = _check_property(name, each, property_, limits)
-        if fault is not None and fault.rule == "shape":
-            return fault
-        oversize = oversize or fault
+        kind, limit, look = property_
+        if type(each) is not kind:
+            return Fault("shape", f"The property {name} is of the wrong kind.")
+        fault = None
+        if limit is not None:
+            fault = _too_long(name, each, getattr(limits, limit))
+        elif look is not None:
+            fault = look(name, each, limits)
+        if fault is not None:
+            oversize = oversize or fault
+            if fault.rule == "shape":
+                return fault
     if not shape.required <= value.keys():
         missing = ", ".join(sorted(shape.required - value.keys()))
         return Fault("shape", f"The value lacks {missing}.")
