@@ -8,7 +8,7 @@ show as CUT_SHORT, sooner or later: a position beyond the end is no valid index 
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from crdt_chat.errors import Malformed
 from crdt_chat.page.verdict import Json
@@ -75,11 +75,13 @@ def read_string(data: bytes, at: int) -> tuple[str, int]:
     return data[at:end].decode(), end
 
 
-def _read_int(data: bytes, at: int, _depth: int) -> tuple[int, int]:
+def _read_int(data: bytes, at: int, _depth: int, readers: "Readers") -> tuple[int, int]:
     """A signed integer: sign in bit 6 of the first byte."""
     first = data[at]
     at += 1
     value = first & 63
+    if first < 64:
+        return value, at
     shift = 6
     more = first > 127
     while more:
@@ -88,8 +90,10 @@ def _read_int(data: bytes, at: int, _depth: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         shift += 7
         more = byte > 127
-        if shift > 62:
-            raise Malformed("an integer is too long")
+        if shift > 62 or not byte:
+            raise Malformed("an integer is too long or padded")
+    if readers is _CANONICAL and (value > _BITS31 or (first & 64 and not value)):
+        raise _OddError
     return (-value if first & 64 else value), at
 
 
@@ -98,41 +102,45 @@ def _number(value: float) -> float:
     return int(value) if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER else value
 
 
-def _read_float32(data: bytes, at: int, _depth: int) -> tuple[float, int]:
+def _read_float32(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[float, int]:
     return _number(_FLOAT32.unpack_from(data, at)[0]), at + 4
 
 
-def _read_float64(data: bytes, at: int, _depth: int) -> tuple[float, int]:
+def _read_float64(data: bytes, at: int, _depth: int, readers: "Readers") -> tuple[float, int]:
     value: float = _FLOAT64.unpack_from(data, at)[0]
+    if readers is _CANONICAL and (-_BITS31 <= value <= _BITS31 or value != value):
+        raise _OddError
     return _number(value), at + 8
 
 
-def _read_bigint(data: bytes, at: int, _depth: int) -> tuple[int, int]:
+def _read_bigint(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[int, int]:
     return _INT64.unpack_from(data, at)[0], at + 8
 
 
-def _read_text(data: bytes, at: int, _depth: int) -> tuple[str, int]:
+def _read_text(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[str, int]:
     return read_string(data, at)
 
 
-def _read_bytes(data: bytes, at: int, _depth: int) -> tuple[bytes, int]:
+def _read_bytes(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[bytes, int]:
     size, at = read_uint(data, at)
     return data[at : at + size], at + size
 
 
-def _read_list(data: bytes, at: int, depth: int) -> tuple[list[Json], int]:
+def _read_list(data: bytes, at: int, depth: int, readers: "Readers") -> tuple[list[Json], int]:
     if depth >= MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     count, at = read_uint(data, at)
     depth += 1
     found: list[Json] = []
     for _ in range(count):
-        value, at = _READERS[data[at]](data, at + 1, depth)
+        value, at = readers[data[at]](data, at + 1, depth, readers)
         found.append(value)
     return found, at
 
 
-def _read_object(data: bytes, at: int, depth: int) -> tuple[dict[str, Json], int]:
+def _read_object(
+    data: bytes, at: int, depth: int, readers: "Readers"
+) -> tuple[dict[str, Json], int]:
     if depth >= MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
     count, at = read_uint(data, at)
@@ -153,37 +161,59 @@ def _read_object(data: bytes, at: int, depth: int) -> tuple[dict[str, Json], int
             at = start + data[at + 1]
             found[name] = data[start:at].decode()
             continue
-        value, at = _READERS[kind](data, at + 1, depth)
+        value, at = readers[kind](data, at + 1, depth, readers)
         if value is not UNDEFINED:
             found[name] = value
+    if readers is _CANONICAL and len(found) < count:
+        raise _OddError
     return found, at
 
 
-def _unknown(_data: bytes, _at: int, _depth: int) -> tuple[Json, int]:
+def _unknown(_data: bytes, _at: int, _depth: int, _readers: "Readers") -> tuple[Json, int]:
     raise Malformed("a value of unknown type")
 
 
-Reader = Callable[[bytes, int, int], tuple[Json, int]]
-_READERS: Final[list[Reader]] = [_unknown] * 256
+class _OddError(Exception):
+    """The value is a good one, but not written as we write it."""
+
+
+def _odd(_data: bytes, _at: int, _depth: int, _readers: "Readers") -> tuple[Json, int]:
+    raise _OddError
+
+
+Readers: TypeAlias = "list[Callable[[bytes, int, int, Readers], tuple[Json, int]]]"
+_READERS: Final[Readers] = [_unknown] * 256
 _READERS[116:128] = [
     _read_bytes,
     _read_list,
     _read_object,
     _read_text,
-    lambda _data, at, _depth: (True, at),
-    lambda _data, at, _depth: (False, at),
+    lambda _data, at, _depth, _readers: (True, at),
+    lambda _data, at, _depth, _readers: (False, at),
     _read_bigint,
     _read_float64,
     _read_float32,
     _read_int,
-    lambda _data, at, _depth: (None, at),
-    lambda _data, at, _depth: (UNDEFINED, at),
+    lambda _data, at, _depth, _readers: (None, at),
+    lambda _data, at, _depth, _readers: (UNDEFINED, at),
 ]
+_CANONICAL: Final[Readers] = list(_READERS)
+for _kind in (116, 122, 124, 127):
+    _CANONICAL[_kind] = _odd
 
 
-def read_any(data: bytes, at: int) -> tuple[Json, int]:
-    """A lib0 `Any`: JSON, or UNDEFINED, or bytes, which no rule accepts."""
-    return _READERS[data[at]](data, at + 1, 0)
+def read_any(data: bytes, at: int) -> tuple[Json, int, bytes | None]:
+    """A lib0 `Any`: JSON, or UNDEFINED, or bytes, which no rule accepts.
+
+    The third of the result are the bytes of the value if they are exactly those that `write_any` would
+    give: to encode it again is to copy them.
+    """
+    try:
+        value, end = _CANONICAL[data[at]](data, at + 1, 0, _CANONICAL)
+    except _OddError:
+        value, end = _READERS[data[at]](data, at + 1, 0, _READERS)
+        return value, end, None
+    return value, end, data[at:end]
 
 
 def write_uint(out: bytearray, value: int) -> None:

@@ -42,7 +42,7 @@ def _append(out: list[Struct], run: Sequence[Struct], deleted: Ranges) -> None:
     for struct in run:
         if isinstance(struct, Item) and struct.values is not None:
             gone = covers(deleted.get(struct.client), struct.clock, struct.clock + struct.length)
-            struct = struct._replace(values=None) if gone else struct
+            struct = struct._replace(values=None, raw=None) if gone else struct
         if out and _continues(out[-1], struct):
             out[-1] = out[-1]._replace(length=out[-1].length + struct.length)
         else:

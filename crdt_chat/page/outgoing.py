@@ -111,7 +111,7 @@ def _emit_deleted(out: list[Struct], item: Item) -> None:
     ):
         out[-1] = last._replace(length=last.length + item.length)
     else:
-        out.append(item if item.values is None else item._replace(values=None))
+        out.append(item if item.values is None else item._replace(values=None, raw=None))
 
 
 def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:

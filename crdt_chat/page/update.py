@@ -33,7 +33,8 @@ class Item(NamedTuple):
     """`length` consecutive units of a map entry, each but the first hanging on the one before.
 
     Either `origin`, the unit it was written over, decides whose entry this is, or there is none and
-    `root` and `name` say it. `values` has one value per unit, or is None: they are deleted.
+    `root` and `name` say it. `values` has one value per unit, or is None: they are deleted. `raw` is
+    how a single value is written, if that is known.
     """
 
     client: int
@@ -43,6 +44,7 @@ class Item(NamedTuple):
     root: str
     name: str
     values: Sequence[Json] | None
+    raw: bytes | None = None
 
 
 class Gc(NamedTuple):
@@ -147,12 +149,12 @@ def _read_item(data: bytes, at: int, info: int, client: int, clock: int) -> tupl
         length, at = read_uint(data, at)
         return Item(client, clock, length, origin, root, name, None), at
     if data[at] == 1:
-        value, at = read_any(data, at + 1)
-        return Item(client, clock, 1, origin, root, name, (value,)), at
+        value, at, raw = read_any(data, at + 1)
+        return Item(client, clock, 1, origin, root, name, (value,), raw), at
     length, at = read_uint(data, at)
     values = []
     for _ in range(length):
-        value, at = read_any(data, at)
+        value, at, _raw = read_any(data, at)
         values.append(value)
     return Item(client, clock, length, origin, root, name, values), at
 
@@ -228,7 +230,7 @@ def _client(client: int) -> bytes:
 
 
 def _write_item(out: bytearray, item: Item) -> None:
-    _client_id, _clock, length, origin, root, name, values = item
+    _client_id, _clock, length, origin, root, name, values, raw = item
     content = _DELETED if values is None else _ANY
     if origin is not None:
         out.append(_ORIGIN | _PARENT_SUB | content)
@@ -240,6 +242,8 @@ def _write_item(out: bytearray, item: Item) -> None:
         write_string(out, root)
         write_string(out, name)
     write_uint(out, length)
-    if values is not None:
+    if raw is not None:
+        out += raw
+    elif values is not None:
         for value in values:
             write_any(out, value)

@@ -27,7 +27,7 @@ def written(value: object) -> bytes:
 @given(JSON)
 @settings(max_examples=200, deadline=None)
 def test_values_come_back(value: object) -> None:
-    assert read_any(written(value), 0) == (value, len(written(value)))
+    assert read_any(written(value), 0) == (value, len(written(value)), written(value))
 
 
 @given(JSON.filter(lambda value: value is not None))
@@ -50,6 +50,39 @@ def test_we_read_what_yjs_writes(entries: dict[str, object]) -> None:
     assert found == entries
 
 
+@given(st.binary(min_size=1, max_size=40).map(lambda data: bytes([data[0] % 16 + 114]) + data[1:]))
+@settings(max_examples=500, deadline=None)
+def test_bytes_are_copied_only_if_they_are_what_we_would_write(data: bytes) -> None:
+    try:
+        value, end, raw = read_any(data, 0)
+    except (Malformed, IndexError, UnicodeDecodeError, struct.error):
+        return
+    if raw is not None and end <= len(data):
+        assert raw == data[:end] == written(value)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "7a0000000000000005",  # a BigInt
+        "7c3f800000",  # 1 as a float
+        "7b4014000000000000",  # 5 as a float of 64 bits
+        "7bfff8000000000000",  # NaN
+        "7d40",  # minus zero
+        "7dbfffffff1f",  # 2^32 as an integer
+        "7602" + "016178" + "016179",  # a property twice
+        "7601" + "01617f",  # a property that is undefined
+        "7501" + "7c3f800000",
+    ],
+)
+def test_odd_spellings_are_written_anew(odd: str) -> None:
+    value, end, raw = read_any(bytes.fromhex(odd), 0)
+    assert end == len(odd) // 2
+    assert raw is None
+    if value == value:
+        assert written(value) != bytes.fromhex(odd)
+
+
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 2**31, 2**32, 2**53 - 1])
 def test_integers(number: int) -> None:
     out = bytearray()
@@ -67,7 +100,8 @@ def test_padded_or_huge_integers_are_malformed(data: str) -> None:
 
 def test_numbers_that_are_whole_are_integers() -> None:
     for tag, layout in ((124, ">f"), (123, ">d")):
-        value, _ = read_any(bytes([tag]) + struct.pack(layout, 5.0), 0)
+        value, _, raw = read_any(bytes([tag]) + struct.pack(layout, 5.0), 0)
+        assert raw is None
         assert type(value) is int
         assert value == 5
     assert read_any(bytes([122]) + struct.pack(">q", 2**40), 0)[0] == 2**40
