@@ -86,6 +86,7 @@ class Batch:
         self._heads = heads
         self._log: list[journal.LogParameters] = []
         self._events: list[events.EventParameters] = []
+        self._usage: list[tuple[str, int, str, str, int]] = []
         self._parts: list[tuple[PageRow, PageCommit]] = []
 
     def add(self, commit: PageCommit) -> CommitResult:
@@ -113,6 +114,8 @@ class Batch:
         stamped = [events.appended(page, event, now) for event in commit.events]
         self._events += stamped
         self._parts.append((page, commit))
+        day = page.updated // _DAY_MS
+        self._usage += [(page.tenant, day, page.name, metric, n) for metric, n in commit.usage]
         return Appended(page.seq, tuple([row[1] for row in stamped]))
 
     def flush(self) -> None:
@@ -122,16 +125,13 @@ class Batch:
             db.executemany(journal.INSERT, self._log)
         if self._events:
             db.executemany(events.INSERT, self._events)
-        usage: list[tuple[str, int, str, str, int]] = []
         for page, commit in self._parts:
             gate.apply(db, page, commit)
-            day = page.updated // _DAY_MS
-            usage += [(page.tenant, day, page.name, metric, n) for metric, n in commit.usage]
         readmodel.apply(db, [(page.id, commit.projected) for page, commit in self._parts])
-        if usage:
-            db.executemany(_USAGE, usage)
+        if self._usage:
+            db.executemany(_USAGE, self._usage)
         pages.save(db, [page for page, _ in self._parts])
-        self._log, self._events, self._parts = [], [], []
+        self._log, self._events, self._usage, self._parts = [], [], [], []
 
 
 def commit_all(
