@@ -24,12 +24,29 @@ def claim(
         owner = owners.get(client)
         if owner == user:
             continue
-        named = set(_named(structs, grant)) if owner is None else set()
+        named = set() if owner is not None else _makers(structs) or set(_named(structs, grant))
         if user in named:
             claimed.append((client, user))
         elif owner is not None or named:
             foreign.add(client)
     return claimed, foreign
+
+
+def _makers(structs: Sequence[Struct]) -> set[str]:
+    """Who made annotations or comments here: a new one names its creator beyond doubt.
+
+    What is written over something else may keep another's name (a moderator's new anchor), so it says
+    less; nobody makes something new in the name of somebody else and may keep the id.
+    """
+    values = [
+        value
+        for struct in structs
+        if isinstance(struct, Item) and struct.origin is None
+        for value in struct.values or ()
+        if type(value) is dict
+    ]
+    creators = {value.get("creator") for value in values}
+    return {name for name in creators if type(name) is str and name}
 
 
 def _named(structs: Sequence[Struct], grant: Grant) -> Iterator[str]:

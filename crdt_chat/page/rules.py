@@ -233,7 +233,9 @@ def may_empty(hearing: Hearing, root: str, name: str) -> bool:
         return False
     entity = entity_of(root, name)
     if root == "deleted":
-        return user_of(name) == hearing.encoded and hearing.may_delete(entity)
+        # One's own entry for what was made and deleted offline can be lifted, too: it never was here.
+        mine = user_of(name) == hearing.encoded
+        return mine and (hearing.may_delete(entity) or hearing.past_of(entity) is None)
     if root == "reactions" and user_of(name) == hearing.encoded:
         return True
     if root == "resolved" and _may_resolve(hearing, name):

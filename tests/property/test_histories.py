@@ -29,3 +29,18 @@ def test_everyone_converges_and_nothing_forbidden_gets_through(yjs: YjsPeers, pa
         for name in ("verdict accepted", "verdict gap", "attacker updates refused", "crashes"):
             assert counts[name] > 0, f"no {name} in {HISTORIES} histories"
         assert any(name.startswith("race ") for name in counts)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        # Her own entry for a thread made and deleted offline could not be lifted.
+        20082,
+        21798,
+        # A moderator's unannounced client id was taken by whoever carried it in a shared browser.
+        20398,
+        21048,
+    ],
+)
+def test_what_once_failed_holds(yjs: YjsPeers, seed: int) -> None:
+    History(yjs, seed, 80).run()
