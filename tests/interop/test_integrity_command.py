@@ -98,7 +98,7 @@ def forge_comment(path: Path) -> None:
     with sqlite3.connect(path) as db:
         name, value = db.execute("SELECT name, value FROM comment LIMIT 1").fetchone()
         forged = json.dumps({**json.loads(value), "body": "I never said so"})
-        crc = fields_crc("comments", name, forged)
+        crc = fields_crc("comments", name, forged, *name.split("/"))
         db.execute("UPDATE comment SET value = ?, crc = ? WHERE name = ?", (forged, crc, name))
     db.close()
 
