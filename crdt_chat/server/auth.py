@@ -16,7 +16,7 @@ from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server import sso, tokens
 from crdt_chat.server.asked import Asked, cookie_name
 from crdt_chat.server.keys import SERVER, SSO, TenantKey
-from crdt_chat.server.origins import admitted
+from crdt_chat.server.origins import admitted, parse_domains
 from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.tenants import Tenant, Tenants
 from crdt_chat.server.tickets import Tickets
@@ -79,8 +79,7 @@ class Authority:
     def reached(self, name: str, asked: Asked) -> Tenant:
         """The tenant, if this request may come near it at all. Raises NotFound, Forbidden."""
         found = self.tenant(name)
-        config = self.tenants.config
-        if name == DEMO and config.demo and DEMO not in config.open_tenants and not asked.local:
+        if self._is_demo(name) and not asked.local:
             # Open to all who run it, so not to all who can reach this machine.
             raise NotFound("there is no such tenant here")
         if not self.welcomes(found, asked):
@@ -89,7 +88,16 @@ class Authority:
 
     def welcomes(self, tenant: Tenant, asked: Asked) -> bool:
         """Whether a request from its site (CORS, WebSocket) may use the tenant."""
-        return admitted(asked.origins, tenant.domains, is_open=tenant.settings.open)
+        domains = tenant.domains
+        if not domains and self._is_demo(tenant.settings.name):
+            # Any web site can make a reader's browser connect to her own machine.
+            domains = parse_domains(["localhost"])
+        return admitted(asked.origins, domains, is_open=tenant.settings.open)
+
+    def _is_demo(self, name: str) -> bool:
+        """Whether this is the demo, and nobody has said that others may see it."""
+        config = self.tenants.config
+        return name == DEMO and config.demo and DEMO not in config.open_tenants
 
     def _judge(self, tenant: Tenant, asked: Asked, page: str | None) -> Grant:
         name, is_open = tenant.settings.name, tenant.settings.open

@@ -223,7 +223,7 @@ class _Connection:
             case wire.QueryAwareness():
                 self._room.people.send_states(self.peer)
             case wire.Control(body):
-                self._control(body)
+                return self._control(body)
             case wire.Ignored():
                 pass
         return 0.0
@@ -304,9 +304,13 @@ class _Connection:
         if entries is not None:
             self._room.people.hear(self.peer, entries)
 
-    def _control(self, body: Mapping[str, object]) -> None:
+    def _control(self, body: Mapping[str, object]) -> float:
+        """Handle a control frame; a signature costs us as much as a refusal. Raises RemoteFault."""
+        cost = 1.0
         if body["type"] == "presence":
             self.peer.control(self._room.people.message(everybody=True))
         elif body["type"] == "token" and self._visit.guard is not None:
             self._visit.guard.renew(self.peer, body.get("token"))
             self.peer.control({"type": "role", "role": self.peer.grant.role.name.lower()})
+            cost = self._limits.refusal_cost
+        return self._pace.take(cost, self._services.clock.monotonic())

@@ -55,6 +55,7 @@ class Guard:
         self._authority = authority
         self._monotonic = monotonic
         self._watched: dict[int, Watched] = {}
+        self._numbers_of: dict[int, int] = {}
         self._deadlines: list[tuple[float, int]] = []
         self._ending: dict[int, Watched] = {}
         self._numbers = itertools.count()
@@ -70,13 +71,14 @@ class Guard:
         number = next(self._numbers)
         watched = Watched(session, key, session.grant, abort)
         self._watched[number] = watched
+        self._numbers_of[id(session)] = number
         self._set_deadline(number, watched)
         # Something may have been revoked between its grant and this moment.
         self._ask(number, watched)
         try:
             yield
         finally:
-            del self._watched[number]
+            del self._watched[number], self._numbers_of[id(session)]
             self._ending.pop(number, None)
 
     def renew(self, session: Session, token: object) -> None:
@@ -84,7 +86,8 @@ class Guard:
 
         Raises Malformed, Unauthorized, Forbidden; the session has to end then.
         """
-        number, watched = self._find(session)
+        number = self._numbers_of[id(session)]
+        watched = self._watched[number]
         if not isinstance(token, str):
             raise Malformed("a token is text")
         tenant = self._authority.tenant(watched.key.tenant)
@@ -101,9 +104,6 @@ class Guard:
         for number, watched in list(self._watched.items()):
             if tenant in (None, watched.key.tenant):
                 self._ask(number, watched)
-
-    def _find(self, session: Session) -> tuple[int, Watched]:
-        return next(item for item in self._watched.items() if item[1].session is session)
 
     def _set_deadline(self, number: int, watched: Watched) -> None:
         if watched.base.expires is not None:

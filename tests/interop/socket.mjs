@@ -47,7 +47,7 @@ const countingSocket = (browser) => class extends WebSocket {
 }
 
 export class Browser {
-  constructor ({ url, room, params = {}, gc = true, client = null, undo = false, state, keep = false, connect = true, backoff = 2500, tabs = false }) {
+  constructor ({ url, room, params = {}, protocols = [], gc = true, client = null, undo = false, state, keep = false, connect = true, backoff = 2500, tabs = false }) {
     this.replica = new Replica({ gc, client, undo })
     this.keep = keep
     this.traffic = new Traffic()
@@ -64,6 +64,7 @@ export class Browser {
       disableBc: !tabs,
       maxBackoffTime: backoff,
       params,
+      protocols,
       WebSocketPolyfill: countingSocket(this)
     })
     this.replica.remote = this.provider

@@ -153,6 +153,25 @@ def test_an_open_tenant_with_a_key_knows_its_moderators(trusted):
     assert trusted.refused("p", "lab", query={"token": made[:-3] + "abc"}) == 4401
 
 
+# Stock clients
+
+
+@pytest.mark.node
+def test_a_stock_y_websocket_comes_with_a_token_and_stays_away_when_it_ends(yjs, trusted):
+    page, url = fresh("page"), trusted.running.ws("acme")
+    made, name = token(exp=time.time() + 3), fresh("a")
+    offered = ["crdt-chat", f"crdt-chat.token.{token(user='bob')}"]
+    ada = yjs.browser("ada", url, page, params={"token": made})
+    bob = yjs.browser("bob", url, page, protocols=offered)
+    nobody = yjs.browser("nobody", url, page)
+    assert nobody.wait(denied=True).status().denied["code"] == 4401
+    ada.wait(synced=True)
+    ada.transact([("set", "annotations", name, annotation("ada"))])
+    bob.wait(has=[("annotations", name)])
+    assert ada.wait(denied=True).status().denied["code"] == 4401
+    assert ada.status().dials == 1
+
+
 # Anonymous visitors
 
 

@@ -171,6 +171,7 @@ class YjsPeers:
         *,
         user: str | None = None,
         params: Mapping[str, str] | None = None,
+        protocols: Sequence[str] = (),
         gc: bool = True,
         client: int | None = None,
         undo: bool = False,
@@ -189,7 +190,8 @@ class YjsPeers:
         if user is not None:
             query |= {"user": user, "name": query.get("name", user.title())}
         options: dict[str, Json] = {
-            "url": url, "room": page, "params": query, "gc": gc, "client": client, "undo": undo,
+            "url": url, "room": page, "params": query, "protocols": list(protocols), "gc": gc,
+            "client": client, "undo": undo,
             "keep": keep, "connect": connect, "backoff": backoff, "tabs": tabs,
         }  # fmt: skip
         if state is None and user is not None:

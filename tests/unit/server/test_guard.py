@@ -228,5 +228,9 @@ def test_the_demo_is_for_this_machine_unless_it_is_opened(authority):
     assert authority.grant("demo", Asked(user="ada", local=True)).user == "ada"
     with pytest.raises(RemoteFault, match="no such tenant"):
         authority.grant("demo", Asked(user="ada"))
+    here, elsewhere = ("http://127.0.0.1:8700",), ("https://evil.example",)
+    assert authority.grant("demo", Asked(user="ada", local=True, origins=here)).user == "ada"
+    with pytest.raises(Forbidden):
+        authority.grant("demo", Asked(user="ada", local=True, origins=elsewhere))
     authority.tenants.config = replace(authority.config, open_tenants=("demo",))
     assert authority.grant("demo", Asked(user="ada")).user == "ada"

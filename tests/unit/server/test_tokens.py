@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crdt_chat.errors import Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
@@ -191,6 +193,25 @@ def test_a_forged_token_is_refused_and_not_quoted(forge):
     assert SECRET not in sentence
 
 
+@given(st.data())
+def test_a_token_changed_anywhere_grants_nothing_else(data):
+    """What is not the same bytes is refused; spare bits of base64 may say the same once more."""
+    token = signed()
+    at = data.draw(st.integers(0, len(token) - 1))
+    letter = data.draw(st.sampled_from(token + "+/=\x00 "))
+    changed = token[:at] + letter + token[at + 1 :]
+    try:
+        assert read(changed) == read(token)
+    except Unauthorized:
+        assert changed != token
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_refused_in_one_sentence(text):
+    with pytest.raises(Unauthorized):
+        read(text)
+
+
 def test_missing_claims_mean_least():
     grant = read(signed({k: v for k, v in CLAIMS.items() if k not in ("role", "name")}))
     assert (grant.role, grant.name) == (Role.VIEWER, "ada")
@@ -224,7 +245,12 @@ def test_old_and_new_key_both_count_while_keys_are_rotated():
         ("k", "none", "", "one of HS256"),
         ("k", "RS256", private(RSA), "private key"),
         ("k", "RS256", public(EC), "no public key for RS256|RSA"),
-        ("k", "ES256", public(ec.generate_private_key(ec.SECP384R1())), "no public key for ES256|P-256"),
+        (
+            "k",
+            "ES256",
+            public(ec.generate_private_key(ec.SECP384R1())),
+            "no public key for ES256|P-256",
+        ),
         ("k", "RS256", public(rsa.generate_private_key(65537, 1024)), "2,048 bits"),
         ("k", "EdDSA", "-----BEGIN", "no public key"),
         ("server", "HS256", SECRET, "reserved"),
