@@ -164,10 +164,7 @@ def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict
             arrival.lacks = arrival.lacks or ranges[-1][1] > end
         for first, end in ranges:
             for owner in index.owners(client, first, end):
-                if (
-                    type(owner) is Entry
-                    and owner.live
-                    and owner.client == client
-                    and first <= owner.last < end
-                ):
+                if type(owner) is not Entry or not owner.live:
+                    continue
+                if first <= owner.last < end and owner.client == client:
                     arrival.draft(owner.root, owner.name, owner).removes = True

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from crdt_chat.errors import Malformed, PageBroken
 from crdt_chat.page.arrival import Arrival, retrace
-from crdt_chat.page.document import Document
+from crdt_chat.page.document import Document, Expected
 from crdt_chat.page.index import MENDED, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
-from crdt_chat.page.outgoing import expected, learn
+from crdt_chat.page.outgoing import learn
 from crdt_chat.page.update import decode
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 
@@ -52,9 +52,9 @@ class Content:
             )
         return content
 
-    def apply(self, arrival: Arrival, verdict: Verdict) -> None:
-        """Carry out a verdict that has an update. Raises PageBroken."""
-        self.document.carry_out(verdict.update, expected(arrival))
+    def apply(self, arrival: Arrival, verdict: Verdict, expected: Iterable[Expected]) -> None:
+        """Carry out a verdict that has an update. Raises PageBroken, also if Yjs shows otherwise."""
+        self.document.carry_out(verdict.update, expected)
         learn(arrival, self.index)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user

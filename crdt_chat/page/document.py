@@ -6,8 +6,9 @@ their wrappers: these cost 5 us for each entry that is read and 6 KiB for each o
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 from pycrdt._pycrdt import Doc, Map, Transaction
 
@@ -15,14 +16,39 @@ from crdt_chat.errors import PageBroken
 from crdt_chat.page.lib0 import MAX_INTEGER
 from crdt_chat.page.verdict import Json
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Expected: TypeAlias = tuple[str, str, bool, Json]
 """Root and name of an entry, whether it must be there now, and its value (None: not looked at)."""
 
 _FAILED: Final = "the document has failed and must be rebuilt"
 
 
+def _guarded(
+    verb: Callable[Concatenate["Document", P], T],
+) -> Callable[Concatenate["Document", P], T]:
+    """Let whatever goes wrong within a verb leave the document broken for good."""
+
+    @wraps(verb)
+    def guard(self: "Document", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._broken:
+            raise PageBroken(_FAILED)
+        self._broken = True
+        try:
+            result = verb(self, *args, **kwargs)
+        except (PageBroken, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise PageBroken(_FAILED) from error
+        self._broken = False
+        return result
+
+    return guard
+
+
 class Document:
-    """One Y.Doc. Every method raises PageBroken if the library fails, and always after that."""
+    """One Y.Doc. Every verb raises PageBroken if the library fails, and always after that."""
 
     __slots__ = ("_broken", "_doc", "_maps")
 
@@ -32,43 +58,55 @@ class Document:
         # The id of the Y.Doc is never written: the gate encodes all structs itself.
         self._doc = Doc(0, None, None)
 
+    @_guarded
     def apply(self, updates: Sequence[bytes]) -> None:
         """Integrate trusted updates, in one transaction."""
-        with self._transaction() as transaction:
-            for update in updates:
-                self._doc.apply_update(transaction, update)
+        transaction = self._doc.create_transaction()
+        for update in updates:
+            self._doc.apply_update(transaction, update)
+        transaction.drop()
 
+    @_guarded
     def carry_out(self, update: bytes, expected: Iterable[Expected]) -> None:
         """Integrate a canonical update and read the touched keys back, so that Yjs decides who won."""
-        with self._transaction() as transaction:
-            self._doc.apply_update(transaction, update)
-            for root, name, lives, value in expected:
-                entries = self._map(transaction, root)
-                right = entries.has(transaction, name) is lives
-                if right and value is not None:
-                    right = entries.get(transaction, name) == value
-                if not right:
-                    raise PageBroken(f"Yjs decided otherwise about {root}/{name}")
+        transaction = self._doc.create_transaction()
+        self._doc.apply_update(transaction, update)
+        for root, name, lives, value in expected:
+            entries = self._map(transaction, root)
+            right = entries.has(transaction, name) is lives
+            if right and value is not None:
+                right = entries.get(transaction, name) == value
+            if not right:
+                raise PageBroken(f"Yjs decided otherwise about {root}/{name}")
+        transaction.drop()
+
+    @_guarded
+    def since(self, state_vector: bytes) -> bytes:
+        """What a peer with this state vector, which is trusted, lacks."""
+        transaction = self._doc.create_transaction()
+        update = self._doc.get_update(transaction, state_vector)
+        transaction.drop()
+        return update
 
     def state(self) -> bytes:
         """The whole document as one update."""
         return self.since(b"\x00")
 
-    def since(self, state_vector: bytes) -> bytes:
-        """What a peer with this state vector, which is trusted, lacks."""
-        with self._transaction() as transaction:
-            return self._doc.get_update(transaction, state_vector)
-
+    @_guarded
     def read(self, root: str, name: str) -> Json:
         """The value of an entry that is there, as JSON."""
-        with self._transaction() as transaction:
-            return as_json(self._map(transaction, root).get(transaction, name))
+        transaction = self._doc.create_transaction()
+        value = as_json(self._map(transaction, root).get(transaction, name))
+        transaction.drop()
+        return value
 
+    @_guarded
     def items(self, root: str) -> dict[str, Json]:
         """All entries of a root map."""
-        with self._transaction() as transaction:
-            found: dict[str, Json] = json.loads(self._map(transaction, root).to_json(transaction))
-            return found
+        transaction = self._doc.create_transaction()
+        found: dict[str, Json] = json.loads(self._map(transaction, root).to_json(transaction))
+        transaction.drop()
+        return found
 
     def _map(self, transaction: Transaction, root: str) -> Map:
         """This root map, made at its first use: an open page costs less so."""
@@ -77,55 +115,15 @@ class Document:
             found = self._maps[root] = self._doc.get_or_insert_map(transaction, root)
         return found
 
-    def _transaction(self) -> "_Guard":
-        return _Guard(self)
-
-
-class _Guard:
-    """A transaction; whatever goes wrong within leaves the document broken for good."""
-
-    __slots__ = ("_document", "_inner")
-
-    def __init__(self, document: Document) -> None:
-        if document._broken:
-            raise PageBroken(_FAILED)
-        document._broken = True
-        self._document = document
-        try:
-            self._inner = document._doc.create_transaction()
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            raise PageBroken(_FAILED) from error
-
-    def __enter__(self) -> Transaction:
-        return self._inner
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: object
-    ) -> None:
-        try:
-            self._inner.drop()
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as failure:
-            raise PageBroken(_FAILED) from failure
-        if error is None:
-            self._document._broken = False
-        elif not isinstance(error, (PageBroken, KeyboardInterrupt, SystemExit)):
-            raise PageBroken(_FAILED) from error
-
 
 def as_json(value: Any) -> Json:
     """The same value with integral floats as integers: Yjs numbers may come back as either."""
     kind = type(value)
-    if kind is str:
-        return value
     if kind is float:
         whole = value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER
         return int(value) if whole else value
     if kind is dict:
-        return {name: as_json(each) for name, each in value.items()}
+        return {name: each if type(each) is str else as_json(each) for name, each in value.items()}
     if kind is list:
         return [as_json(each) for each in value]
     return value

@@ -29,6 +29,7 @@ class Hearing:
     hides: frozenset[str] = frozenset()
     shows: frozenset[str] = frozenset()
     full = False
+    _named: dict[str, list[Entry]] | None = None
 
     def __init__(
         self, arrival: Arrival, content: Content, grant: Grant, limits: PageLimits
@@ -47,7 +48,6 @@ class Hearing:
         self._lifted: set[tuple[str, str]] = set()
         self._entered: set[str] = set()
         self._reacting: dict[str, int] = {}
-        self._named: dict[str, list[Entry]] | None = None
 
     def recall(self, draft: Draft) -> None:
         """Look up the value that a draft is about to end or to replace."""

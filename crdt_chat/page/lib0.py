@@ -48,15 +48,13 @@ def read_uint(data: bytes, at: int) -> tuple[int, int]:
     at += 1
     if byte < 128:
         return byte, at
-    value = byte & 127
-    shift = 7
-    while True:
+    value = 0
+    shift = 0
+    while byte > 127:
+        value |= byte - 128 << shift
+        shift += 7
         byte = data[at]
         at += 1
-        if byte < 128:
-            break
-        value |= (byte & 127) << shift
-        shift += 7
         if shift > 49:
             raise Malformed("an integer is too long")
     value |= byte << shift

@@ -3,17 +3,14 @@
 "Only the winning value is sent on; every other new ContentAny becomes ContentDeleted."
 """
 
-from dataclasses import dataclass, field
-
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Entry, Index, Owner
 from crdt_chat.page.update import Gc, Item, Struct, encode
-from crdt_chat.page.verdict import Repair
+from crdt_chat.page.verdict import Change, Repair
 
 
-@dataclass(slots=True)
 class Outgoing:
     """The structs and deletions to apply.
 
@@ -21,10 +18,11 @@ class Outgoing:
     sender's own bytes did not say just this, so that she must get it, too.
     """
 
-    structs: dict[int, list[Struct]] = field(default_factory=dict)
-    deleted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    refused: list[tuple[int, int, int, Repair]] = field(default_factory=list)
-    altered: bool = False
+    def __init__(self, *, altered: bool) -> None:
+        self.structs: dict[int, list[Struct]] = {}
+        self.deleted: dict[int, list[tuple[int, int]]] = {}
+        self.refused: list[tuple[int, int, int, Repair]] = []
+        self.altered = altered
 
     def encode(self) -> bytes:
         """The canonical update; b"" for nothing at all."""
@@ -134,20 +132,24 @@ def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
         outgoing.altered = outgoing.altered or not draft.removes
 
 
-def expected(arrival: Arrival) -> list[Expected]:
-    """What Yjs must show of every touched entry, if the tree was understood.
+def effects(arrival: Arrival) -> tuple[tuple[Change, ...], list[Expected]]:
+    """The net effects, in the order in which the update names them; and what Yjs must show of each entry.
 
     The value is compared where an old one could stand instead of it.
     """
-    found: list[Expected] = []
-    for draft in arrival.drafts.values():
-        if draft.fate != "gc":
-            lives = draft.lives()
-            value = None
-            if draft.live and lives and draft.leaf is not None:
-                value = draft.before if draft.fate == "put" else draft.after
-            found.append((draft.root, draft.name, lives, value))
-    return found
+    changes = []
+    expected: list[Expected] = []
+    for (root, name), draft in arrival.drafts.items():
+        if draft.fate == "gc":
+            continue
+        lives = draft.lives()
+        after = draft.after if draft.fate == "kept" and lives and draft.effect == "write" else None
+        if after is not None or (draft.live and not lives):
+            changes.append(Change(root, name, draft.before, after))
+        if draft.fate == "put" and draft.leaf is not None:
+            after = draft.before
+        expected.append((root, name, lives, after if draft.live else None))
+    return tuple(changes), expected
 
 
 def learn(arrival: Arrival, index: Index) -> None:

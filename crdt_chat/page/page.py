@@ -15,13 +15,12 @@ from crdt_chat.page.hearing import Gap, Hearing
 from crdt_chat.page.index import OFF
 from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.outgoing import assemble
+from crdt_chat.page.outgoing import assemble, effects
 from crdt_chat.page.repair import repair
 from crdt_chat.page.rules import judge
 from crdt_chat.page.update import Item, decode
 from crdt_chat.page.vector import encode_vector, known_part
 from crdt_chat.page.verdict import (
-    Change,
     Counts,
     GateRows,
     Json,
@@ -170,6 +169,7 @@ class Page:
             return Verdict("trimmed")
         rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
         keys = _keys(arrival)
+        changes, expected = effects(arrival)
         verdict = Verdict(
             "refused" if refused else "accepted",
             keys,
@@ -177,7 +177,7 @@ class Page:
             _refusals(refused),
             update,
             bool(refused) or outgoing.altered,
-            _changes(arrival),
+            changes,
             rows,
             arrival.bare + len(keys),
         )
@@ -185,7 +185,7 @@ class Page:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
                 rows.owners.append((self._server, SERVER))
-            self._content.apply(arrival, verdict)
+            self._content.apply(arrival, verdict, expected)
         return verdict
 
     def state(self) -> bytes:
@@ -300,14 +300,3 @@ def _worst(refused: Sequence[Draft]) -> Repair:
     if not refused:
         return "none"
     return "rollback" if all(draft.mended for draft in refused) else "reset"
-
-
-def _changes(arrival: Arrival) -> tuple[Change, ...]:
-    """The net effects, in the order in which the update names them."""
-    changes = []
-    for draft in arrival.drafts.values():
-        if draft.swept or (draft.fate == "kept" and draft.effect in ("write", "remove")):
-            after = draft.after if draft.lives() else None
-            if draft.live or after is not None:
-                changes.append(Change(draft.root, draft.name, draft.before, after))
-    return tuple(changes)

@@ -170,10 +170,14 @@ def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
         ranges = []
         for _ in range(count):
             first, at = read_uint(data, at)
-            length, at = read_uint(data, at)
-            if not length or first + length > MAX_CLOCK:
+            length = data[at]
+            at += 1
+            if length > 127:
+                length, at = read_uint(data, at - 1)
+            end = first + length
+            if not length or end > MAX_CLOCK:
                 raise Malformed("a range of the delete set is empty or too high")
-            ranges.append((first, first + length))
+            ranges.append((first, end))
         found[client] = ranges if count == 1 else joined(ranges)
     return found, at
 

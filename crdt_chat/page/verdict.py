@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Sync = Literal["update", "step2", "last"]
 """How it came: an increment, a step 2, or a step 2 after the patience with gaps has run out."""
@@ -16,8 +16,7 @@ Json = Any
 """A JSON value as Python has it: None, bool, int, float, str, list, dict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One refused key: `rule` is a rule name of design 4, `reason` a sentence for people."""
 
     key: str
@@ -25,8 +24,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The net effect of one update on one key: `before` and `after` are values, None for absent."""
 
     root: str
@@ -35,8 +33,7 @@ class Change:
     after: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How many annotations and comments of a page are live."""
 
     annotations: int
