@@ -54,6 +54,12 @@ class Authority:
     secret: bytes = field(repr=False)
     now: Callable[[], int]
     new_id: Callable[[], str]
+    _own_keys: Mapping[str, TenantKey] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # derived, so that no other use of the secret can be mistaken for a token
+        derived = hmac.new(self.secret, b"tokens", hashlib.sha256).hexdigest()
+        self._own_keys = {SERVER: TenantKey(SERVER, "HS256", derived)}
 
     @property
     def config(self) -> Config:
@@ -120,12 +126,12 @@ class Authority:
         """What a token grants on the tenant, whatever was revoked. Raises Unauthorized."""
         name, now = tenant.settings.name, self.now() / 1000
         if tokens.kid_of(token) == SERVER:
-            return tokens.read(token, self._own_keys(), name, VISITOR, now)
+            return tokens.read(token, self._own_keys, name, VISITOR, now)
         return tokens.read(token, tenant.keys, name, self.tenants.config.audience, now)
 
     def operator(self, token: str) -> Grant:
         """What an operator's token grants. Raises Unauthorized."""
-        grant = tokens.read(token, self._own_keys(), OPERATORS, OPERATOR, self.now() / 1000)
+        grant = tokens.read(token, self._own_keys, OPERATORS, OPERATOR, self.now() / 1000)
         return self.revocations.apply(grant)
 
     def _believed(self, tenant: str, asked: Asked) -> Grant:
@@ -198,7 +204,7 @@ class Authority:
         claims = tokens.claims_of(grant, audience)
         if grant.key not in (None, SERVER):
             claims["vouched"] = grant.key
-        return tokens.sign(claims, self._own_keys()[SERVER])
+        return tokens.sign(claims, self._own_keys[SERVER])
 
     def cookie(self, grant: Grant, *, secure: bool) -> str:
         """The Set-Cookie that makes an anonymous visitor known again."""
@@ -212,11 +218,6 @@ class Authority:
         """What a legacy client may show instead of its sso or token for half a day."""
         until = self.now() / 1000 + SESSION_S
         return self.sign_own(replace(grant, expires=min(grant.expires or until, until)))
-
-    def _own_keys(self) -> Mapping[str, TenantKey]:
-        # derived, so that no other use of the secret can be mistaken for a token
-        derived = hmac.new(self.secret, b"tokens", hashlib.sha256).hexdigest()
-        return {SERVER: TenantKey(SERVER, "HS256", derived)}
 
 
 def page_key(tenant: str, page: str) -> PageKey:

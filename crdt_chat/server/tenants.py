@@ -144,21 +144,32 @@ class Tenants:
         """Parse the tenants of the settings. Raises BadSetting with one sentence."""
         self._registered: dict[str, TenantSettings] = {}
         self._parsed: dict[str, Tenant] = {}
+        self._found: dict[str, Tenant] = {}
+        self._found_for = config
         self.bodies: dict[str, TenantBody] = {}
         self.config = replace(config, registered=self._registered)
         self._read_files()
 
     def _read_files(self) -> None:
-        for settings in self.config.tenants:
-            self._parsed[settings.name] = _of_settings(settings)
+        # All of them or none: a file that can't be read must not leave half of a change in force.
+        fresh = {settings.name: _of_settings(settings) for settings in self.config.tenants}
+        self._parsed |= fresh
+        self._found.clear()
 
     def find(self, name: str) -> Tenant | None:
         """The tenant in force under this name, None if there is none."""
+        if self._found_for is not self.config:
+            self._found, self._found_for = {}, self.config
+        found = self._found.get(name)
+        if found is not None:
+            return found
         settings = self.config.tenant(name)
         if settings is None:
             return None
         parsed = self._parsed.get(name)
-        return Tenant.of(settings) if parsed is None else replace(parsed, settings=settings)
+        found = Tenant.of(settings) if parsed is None else replace(parsed, settings=settings)
+        self._found[name] = found
+        return found
 
     def in_settings(self, name: str) -> bool:
         """Whether the settings describe it, so that the database can't."""
@@ -192,10 +203,12 @@ class Tenants:
         self.bodies[name] = body
         self._registered[name] = tenant.settings
         self._parsed[name] = tenant
+        self._found.pop(name, None)
 
     def drop(self, name: str) -> None:
         """A tenant of the database is no more."""
         self.bodies.pop(name, None)
+        self._found.pop(name, None)
         if self._registered.pop(name, None) is not None:
             del self._parsed[name]
 

@@ -4,6 +4,8 @@ Time is an argument: PyJWT would read the clock by itself, so `exp`, `nbf` and `
 here. No message quotes a token.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,17 +65,17 @@ def kid_of(token: str) -> str | None:
 
     Raises Unauthorized for what is no token.
     """
-    import jwt
-
-    if len(token) > TOKEN_LIMIT or not token.isascii():
+    if len(token) > TOKEN_LIMIT or not token.isascii() or token.count(".") != 2:
         raise Unauthorized("that is no token")
+    head = token.partition(".")[0]
     try:
-        kid = jwt.get_unverified_header(token).get("kid")
-    except (jwt.PyJWTError, ValueError, RecursionError):
+        header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except (ValueError, RecursionError):
         raise Unauthorized("that is no token") from None
-    if kid is not None and not isinstance(kid, str):
+    kid = header.get("kid", "") if isinstance(header, dict) else None
+    if not isinstance(kid, str):
         raise Unauthorized("that is no token")
-    return kid
+    return kid or None
 
 
 def claims_of(grant: Grant, audience: str) -> dict[str, Any]:
