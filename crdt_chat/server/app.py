@@ -21,6 +21,7 @@ from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.proxies import Proxies
+from crdt_chat.server.retention import retain
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
 from store.protocol import Store
@@ -111,6 +112,7 @@ async def build(
             ]
         )
         tasks.start_soon(rooms.housekeep)
+        tasks.start_soon(retain, services)
         tasks.start_soon(guard.run)
         tasks.start_soon(administration.follow_key_files)
         try:

@@ -23,7 +23,8 @@ from crdt_chat.errors import (
     StoreUnavailable,
     TryLater,
 )
-from crdt_chat.identity import Grant, PageKey
+from crdt_chat.identity import Grant, PageKey, Role
+from crdt_chat.page.archive import Archive, without
 from crdt_chat.page.merge import merge
 from crdt_chat.page.verdict import Json, Sync, Verdict
 from crdt_chat.protocol import wire
@@ -34,7 +35,7 @@ from crdt_chat.server.loading import LoadedPage, load_page
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.people import People
 from crdt_chat.server.services import Services
-from store.records import Appended, CommitResult, EventRow, PageCommit
+from store.records import Appended, CommitResult, EventRow, Failed, PageCommit
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Room:
         self.page = loaded.page
         self.epoch = loaded.epoch
         self.held = loaded.held
+        self.archive = Archive(loaded.archived, loaded.page.limits.state)
         self.committed = loaded.seq
         self.snapshot_seq = loaded.snapshot_seq
         self._answers: dict[bytes, bytes] = {}
@@ -213,6 +215,9 @@ class Room:
         elif sync != "update":
             peer.gapped = False
         self._queue(verdict, Author(peer.grant.user, peer.id))
+        if self.suspended:
+            peer.gapped = True
+            return None
         self._tell(peer, verdict)
         return verdict
 
@@ -265,9 +270,37 @@ class Room:
         self.services.metrics.judged(verdict.kind, seconds, accepted, rules)
 
     def _queue(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> None:
-        if verdict.update:
-            self._answers.clear()
-            self._commits.add(verdict, author, broadcast_id)
+        if not verdict.update:
+            return
+        self._answers.clear()
+        noted = self.archive.note(verdict.changes, self.page.deleted)
+        back = self.archive.returned(verdict.changes, self.page.deleted)
+        # A restore is one gesture, though two updates: its lifting has no broadcastId of its own.
+        restored = (broadcast_id or self.services.ids.text()) if back else None
+        self._commits.add(verdict, author, broadcast_id, restored)
+        self._commits.archive(noted)
+        if back:
+            self._write_back(back, author, restored)
+
+    def _write_back(
+        self, back: list[tuple[str, str, Json]], author: Author, broadcast_id: str | None
+    ) -> None:
+        """With the last deletion lifted the server writes back what it removed (design 3).
+
+        What no longer fits on the page, or is hidden, stays in the archive.
+        """
+        grant = Grant(self.key.tenant, author.user, author.user, Role.ADMIN)
+        now = self.services.clock.now()
+        while back:
+            try:
+                verdict = self.page.write(back, grant, now, keep_past=True)
+            except PageBroken as fault:
+                self._break(fault)
+                return
+            if verdict.kind != "refused":
+                self._queue(verdict, Author(author.user, SERVER), broadcast_id)
+                return
+            back = without(back, [refusal.key for refusal in verdict.refusals])
 
     def _tell(self, peer: Peer, verdict: Verdict) -> None:
         """What the sender hears of its frame, once the commit that covers it is durable."""
@@ -352,7 +385,8 @@ class Room:
         key, services = self.key, self.services
         probe = PageCommit(key.tenant, key.page, self.committed, usage=[("pageRebuilds", 1)])
         result = (await services.store.commit([probe]))[0]
-        if not isinstance(result, Appended):
+        if isinstance(result, Failed):
+            # A Conflict is none: a commit that was called failed turned out to be stored.
             return False
         tenant = services.config.tenant(key.tenant)
         limits = services.config.page if tenant is None else tenant.page

@@ -1,0 +1,41 @@
+"""Old events go, those that a tenant keeps stay."""
+
+import json
+
+import anyio
+import pytest
+
+from crdt_chat.config import Config
+from crdt_chat.server.app import build
+from crdt_chat.server.clock import system_ids
+from crdt_chat.server.services import Clock
+from store.memory import MemoryStore
+from store.records import EventEntry, LogEntry, PageCommit
+
+pytestmark = pytest.mark.anyio
+DAY = 24 * 3600 * 1000
+
+
+async def events_of(store: MemoryStore) -> list[str]:
+    return [row.entity for row in await store.events("open", "p", 0, 100)]
+
+
+async def test_events_older_than_the_tenant_keeps_are_removed() -> None:
+    store = MemoryStore()
+    now = 1_000 * DAY
+    for at, name in ((now - 31 * DAY, "old"), (now - DAY, "new")):
+        body = json.dumps({"type": "new-text-chat"})
+        entry = EventEntry("new-text-chat", name, "ada", name, body)
+        heads = await store.heads([("open", "p")])
+        head = heads.get(("open", "p"), 0)
+        origin = name.encode().ljust(16, b"-")
+
+        log = LogEntry(origin, "ada", "1", at, b"\x00\x00")
+        await store.commit([PageCommit("open", "p", head, entries=[log], events=[entry])])
+    assert await events_of(store) == ["old", "new"]
+    clock = Clock(now=lambda: now, monotonic=anyio.current_time)
+    config = Config(open_tenants=("open",))
+    async with build(config, store, clock=clock, ids=system_ids(clock)):
+        with anyio.fail_after(5):
+            while await events_of(store) != ["new"]:  # noqa: ASYNC110 - a store has no event
+                await anyio.sleep(0.001)
