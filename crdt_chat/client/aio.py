@@ -119,10 +119,10 @@ class AsyncPage:
             return None
         try:
             if error is None:
-                await self.flush()
+                await self.save()
             elif self.unsaved:
                 with anyio.move_on_after(LAST_WORDS_S):
-                    await self._saved()
+                    await self._saved(fresh=False)
         finally:
             await self.leave()
         return None
@@ -219,22 +219,15 @@ class AsyncPage:
     async def flush(self, timeout: float = FLUSH_S) -> None:
         """Return when all that was written here is durable at the server and its state is here.
 
-        Waits at most `timeout` seconds, then raises Offline if something is unsaved. Raises Refused
-        for writes that the rules did not allow since the last flush, and the RemoteFault of a
-        server that has ended this connection for good. Without a server, and with nothing to save,
-        it returns at once.
+        Raises Offline if that is not so after `timeout` seconds, Refused for writes that the rules
+        did not allow since the last flush, and the RemoteFault of a server that has ended this
+        connection for good.
         """
-        if self._peer.holding:
-            raise RuntimeError("there is a batch under way: flush after it")
-        with anyio.move_on_after(timeout):
-            await self._saved()
-        refused = self._peer.take_refusals()
-        if refused is not None:
-            raise refused
-        if self._peer.fault is not None:
-            raise self._peer.fault
-        if self._peer.unsaved:
-            raise Offline(len(self._peer.unsaved), timeout)
+        await self._finish(timeout, fresh=True)
+
+    async def save(self, timeout: float = FLUSH_S) -> None:
+        """The same, but without a server there is nothing to wait for if there is nothing to save."""
+        await self._finish(timeout, fresh=False)
 
     @asynccontextmanager
     async def offline(self) -> AsyncIterator[None]:
@@ -248,7 +241,7 @@ class AsyncPage:
             self._link.resume()
         with anyio.move_on_after(FLUSH_S):
             await self._wake.until(lambda: self._settled_since(before))
-        await self.flush()
+        await self.save()
 
     def on(self, event: EventType, handler: Callable[[Event], Any]) -> Callable[[], None]:
         """Call `handler`, a plain or async function, with every event of this type, in order.
@@ -300,26 +293,43 @@ class AsyncPage:
         with anyio.CancelScope(shield=True) as self._network:
             await self._link.run()
 
-    async def _saved(self) -> None:
-        """Everything is durable, and everything that the server had at this moment is here."""
+    async def _finish(self, timeout: float, *, fresh: bool) -> None:
+        if self._peer.holding:
+            raise RuntimeError("there is a batch under way: flush after it")
+        done = False
+        with anyio.move_on_after(0 if self._link.paused else timeout):
+            done = await self._saved(fresh=fresh)
+        refused = self._peer.take_refusals()
+        if refused is not None:
+            raise refused
+        if self._peer.fault is not None:
+            raise self._peer.fault
+        if self._peer.unsaved or (fresh and not done):
+            raise Offline(len(self._peer.unsaved), timeout)
+
+    async def _saved(self, *, fresh: bool) -> bool:
+        """Whether everything is durable, and all that the server had at this moment is here.
+
+        Without a connection it waits for one, where something is unsaved or `fresh` is wanted.
+        """
         peer = self._peer
-        while peer.fault is None:
-            await self._wake.until(self._synced_or_idle)
+        while True:
+            await self._wake.until(lambda: self._synced_or_idle(fresh))
             session = peer.session
             if session is None or peer.fault is not None:
-                return
+                return peer.fault is None
             # A server without our control frames says by its answer that it has what came before.
             number = session.ask()
             session.ask_people()
             self._wake()
             await self._wake.until(partial(self._is_answered, session, number))
             if session.answered >= number and not peer.unsaved:
-                return
+                return True
 
-    def _synced_or_idle(self) -> bool:
+    def _synced_or_idle(self, fresh: bool) -> bool:
         peer = self._peer
         if peer.session is None:
-            return peer.fault is not None or not peer.unsaved
+            return peer.fault is not None or not (peer.unsaved or fresh)
         return peer.session.synced
 
     def _is_answered(self, session: Session, number: int) -> bool:

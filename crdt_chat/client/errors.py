@@ -33,12 +33,13 @@ class Refused(CrdtChatError):
 
 
 class Offline(CrdtChatError):
-    """Not everything reached the server in time. The writes are kept and sent when it is back."""
+    """The server was not reached in time. What is unsaved is kept, and sent when it is back."""
 
     def __init__(self, unsaved: int, seconds: float) -> None:
         self.unsaved = unsaved
         plural = "change is" if unsaved == 1 else "changes are"
-        super().__init__(f"after {seconds:g} s {unsaved} {plural} not saved at the server yet")
+        what = f"{unsaved} {plural} not saved at the server yet" if unsaved else "no server answers"
+        super().__init__(f"after {seconds:g} s {what}")
 
 
 _FAULTS = {

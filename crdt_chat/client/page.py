@@ -70,11 +70,11 @@ class Page:
             self._abandoned()
 
     def close(self, timeout: float = FLUSH_S) -> None:
-        """Flush (see there for what it raises), then leave the page. Closing twice is nothing."""
+        """Save what is unsaved (raising what flush raises), then leave. Closing twice is nothing."""
         if not self._abandoned.alive:
             return
         try:
-            self.flush(timeout)
+            self._host.run(lambda: self._page.save(timeout))
         finally:
             self._abandoned.detach()
             self._handlers.close()

@@ -72,13 +72,33 @@ def test_it_works_with_the_server_absent_and_merges_when_it_comes(server: PlainS
         assert page.status == "offline"
         thread = page.annotate("quote", "written before the server was there")
         page.reply(thread, "and answered")
-        with pytest.raises(Offline) as offline:
+        with pytest.raises(Offline, match="3 changes are not saved") as offline:
             page.flush(timeout=0.05)
         assert offline.value.unsaved == page.unsaved == 3
         server.start()
         page.flush()
         assert (page.status, page.unsaved) == ("synced", 0)
     assert len(server.content(PATH)["comments"]) == 2
+
+
+def test_a_flush_with_nothing_to_save_waits_for_what_others_wrote(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
+        server.stop()
+        until(lambda: ada.status == bob.status == "offline")
+        with pytest.raises(Offline, match="no server answers"):
+            ada.flush(timeout=0.05)
+        bob.annotate("quote", "written meanwhile")
+        server.start()
+        bob.flush()
+        ada.flush()  # ada may still be waiting for her next attempt
+        assert len(ada.annotations) == 1
+
+
+def test_a_flush_inside_a_branch_fails_at_once(server: PlainServer) -> None:
+    with connect(server.url, PAGE, "ada") as page, page.offline():
+        page.annotate("quote", "why?")
+        with pytest.raises(Offline):
+            page.flush(timeout=60)
 
 
 def test_both_sides_of_an_outage_are_merged(server: PlainServer) -> None:
