@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Container, Sequence
+from typing import Final
 
 from crdt_chat.identity import Grant
 from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
@@ -11,6 +12,9 @@ from crdt_chat.page.order import integration_order, trim
 from crdt_chat.page.ownership import claim
 from crdt_chat.page.update import Id, Item, Ranges, Struct, Update
 from crdt_chat.page.verdict import Sync
+
+_NO_ROOT: Final = "\udc00"
+"""Where orphans are kept among the drafts: no UTF-8, so that no update can name a root like this."""
 
 Placed = tuple[Struct, Draft | None, int]
 """A new struct, its draft (None for a Gc) and the number of its stretch of the branch."""
@@ -35,12 +39,27 @@ class Arrival:
         self.placed: dict[int, list[Placed]] = {}
         self.claimed: list[tuple[int, str]] = []
 
-    def draft(self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None) -> Draft:
+    def draft(self, root: str, name: str, entry: Entry | None) -> Draft:
         """The draft of this entry, made at its first mention."""
         draft = self.drafts.get((root, name))
         if draft is None:
-            draft = self.drafts[root, name] = Draft(root, name, entry, burnt)
+            draft = self.drafts[root, name] = Draft(root, name, entry)
         return draft
+
+    def orphan(self, item: Item, burnt: Burnt) -> Draft:
+        """The draft of an item that hangs on a Gc, and of what hangs on it."""
+        name = f"{item.client}:{item.clock}"
+        draft = self.drafts[_NO_ROOT, name] = Draft(UNKNOWN_ROOT, name, None, burnt)
+        return draft
+
+    def size(self) -> int:
+        """About how many bytes the new structs take, in the journal and in the document."""
+        return sum(
+            24 + len(struct.root) + len(struct.name) + len(struct.raw or b"")
+            for placed in self.placed.values()
+            for struct, _draft, _number in placed
+            if type(struct) is Item
+        )
 
     def place(self, struct: Struct, draft: Draft | None, number: int) -> None:
         """Take the next struct of its client."""
@@ -148,7 +167,7 @@ def _draft_of(owner: Entry | Draft | Burnt, item: Item, arrival: Arrival) -> Dra
         return arrival.draft(owner.root, owner.name, owner)
     if isinstance(owner, Draft):
         return owner
-    return arrival.draft(UNKNOWN_ROOT, f"{item.client}:{item.clock}", None, owner)
+    return arrival.orphan(item, owner)
 
 
 def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict: bool) -> None:

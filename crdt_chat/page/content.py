@@ -16,13 +16,14 @@ from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 class Content:
     """document, index and ledger, always in step with each other."""
 
-    __slots__ = ("_size", "document", "index", "ledger")
+    __slots__ = ("_grown", "_size", "document", "index", "ledger")
 
     def __init__(self) -> None:
         self.document = Document()
         self.index = Index(ROOTS)
         self.ledger = Ledger()
         self._size = 0
+        self._grown = 0
 
     @classmethod
     def load(cls, updates: Iterable[bytes], rows: GateRows) -> "Content":
@@ -64,6 +65,7 @@ class Content:
             if self.index.entries[ENTITY_ROOTS["/" in name]][name].live is False:
                 self.ledger.gone[name] = Past(creator, created)
         self._size += len(verdict.update)
+        self._grown += len(verdict.update)
 
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment that is or was there. Raises PageBroken."""
@@ -81,7 +83,12 @@ class Content:
         return self.document.read(root, name) if entry is not None and entry.live else None
 
     def exceeds(self, more: int, limit: int) -> bool:
-        """Whether the state would outgrow `limit` bytes; the sum of the updates is an upper bound of it."""
-        if self._size + more > limit:
+        """Whether the state would outgrow `limit` bytes, give or take a hundredth.
+
+        The sum of all updates is an upper bound of the state; only where that is too much is the state
+        looked at, and again after another hundredth: on a full page every update would cost it else.
+        """
+        if self._size + more > limit and self._grown * 100 >= limit:
             self._size = len(self.document.state())
+            self._grown = 0
         return self._size + more > limit

@@ -38,14 +38,13 @@ def _makers(structs: Sequence[Struct]) -> set[str]:
     What is written over something else may keep another's name (a moderator's new anchor), so it says
     less; nobody makes something new in the name of somebody else and may keep the id.
     """
-    values = [
-        value
+    creators = (
+        value.get("creator")
         for struct in structs
         if isinstance(struct, Item) and struct.origin is None
         for value in struct.values or ()
         if type(value) is dict
-    ]
-    creators = {value.get("creator") for value in values}
+    )
     return {name for name in creators if type(name) is str and name}
 
 

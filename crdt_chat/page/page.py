@@ -100,7 +100,9 @@ class Page:
         # "An unknown annotation or comment until a step 2 has come"; and "if structs of others were
         # dropped, what it lacks is a gap until 60 s have passed".
         hearing.patient = sync == "update" or (sync == "step2" and arrival.dropped)
-        hearing.full = content.exceeds(len(update), self.limits.state)
+        hearing.full = content.exceeds(len(update), self.limits.state) and content.exceeds(
+            arrival.size(), self.limits.state
+        )
         try:
             _judge(hearing)
         except Gap:
@@ -234,6 +236,10 @@ class Page:
         """How many annotations and comments are live."""
         return self._content.ledger.counts()
 
+    def deleted(self, entity: str) -> bool:
+        """Whether a deletion of this very annotation or comment stands."""
+        return entity in self._content.ledger.standing
+
     def hidden(self, entity: str) -> bool:
         """Whether a moderator hid this annotation or comment."""
         return entity in self._content.ledger.held
@@ -282,10 +288,12 @@ def _ignore_refused_deletions(arrival: Arrival) -> None:
 
 def _keys(arrival: Arrival) -> dict[str, str]:
     keys = {}
-    for (root, name), draft in arrival.drafts.items():
+    for draft in arrival.drafts.values():
         if draft.items or draft.removes:
             fault = draft.refusal
-            keys[f"{root}/{name}"] = "accepted" if fault is None else f"refused:{fault.rule}"
+            keys[f"{draft.root}/{draft.name}"] = (
+                "accepted" if fault is None else f"refused:{fault.rule}"
+            )
     return keys
 
 

@@ -4,7 +4,7 @@
 them. *GC*: their clocks are burnt, and what builds on them is refused, too.
 """
 
-from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
+from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.rules import may_empty, may_write
@@ -19,10 +19,12 @@ def repair(hearing: Hearing, draft: Draft) -> None:
     """
     root, name = draft.root, draft.name
     rule = "" if draft.refusal is None else draft.refusal.rule
-    if root == UNKNOWN_ROOT:
-        _burn(draft, mended=draft.burnt is not None and draft.burnt.mended)
+    if draft.burnt is not None:
+        _burn(draft, mended=draft.burnt.mended)
     elif rule in ("root", "key", "unknown") or (draft.entry is None and root in ENTITY_ROOTS):
         _burn(draft, mended=True)
+    elif draft.entry is None and hearing.full:
+        _burn(draft, mended=True)  # a tomb would keep the name for ever, on a page that is full
     elif draft.swept:
         draft.fate = "tomb"
     elif not draft.live:

@@ -10,7 +10,7 @@ from typing import Final
 
 from crdt_chat.identity import Role
 from crdt_chat.page import values
-from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
+from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
 from crdt_chat.page.values import Fault
@@ -36,7 +36,7 @@ FULL: Final = Fault("limit", "The page is full.")
 
 def judge(hearing: Hearing, draft: Draft) -> Fault | None:
     """The first rule that this draft breaks, or None. Raises Gap if something may still come."""
-    if draft.root == UNKNOWN_ROOT:
+    if draft.burnt is not None:
         return ORIGIN
     if hearing.role < Role.COMMENTER:
         return VIEWER
@@ -76,7 +76,7 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
 def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
     """A tombstone where nothing lives: it would outdo what the entry's own people write elsewhere."""
     if may_empty(hearing, draft.root, draft.name):
-        return None
+        return FULL if hearing.full and draft.entry is None else None
     if draft.root in ("closed", "page"):
         return MODERATES
     entity = entity_of(draft.root, draft.name)
@@ -234,8 +234,10 @@ def may_empty(hearing: Hearing, root: str, name: str) -> bool:
     entity = entity_of(root, name)
     if root == "deleted":
         # One's own entry for what was made and deleted offline can be lifted, too: it never was here.
-        mine = user_of(name) == hearing.encoded
-        return mine and (hearing.may_delete(entity) or hearing.past_of(entity) is None)
+        unseen = (
+            hearing.past_of(entity) is None and hearing.content.index.entry(root, name) is not None
+        )
+        return user_of(name) == hearing.encoded and (unseen or hearing.may_delete(entity))
     if root == "reactions" and user_of(name) == hearing.encoded:
         return True
     if root == "resolved" and _may_resolve(hearing, name):

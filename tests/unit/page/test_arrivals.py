@@ -188,3 +188,35 @@ def test_ownership_survives_a_restart_and_the_server_keeps_its_ids() -> None:
     assert not page.announce(12, "eve")
     verdict = page.write([("page", "title", "U")], grant("mod", Role.MODERATOR), NOW)
     assert verdict.rows.owners == [(13, "")]
+
+
+@pytest.mark.parametrize("name", [["eve"], {"eve": 1}, 5, None, ""])
+def test_strange_names_in_values_are_no_names(name: object) -> None:
+    table = Table()
+    _ada, made, _said = thread(table)
+    eve = Hand(table, "eve", 6_000_000, known=False)
+    eve.set("comments", "a1/e1", comment("eve") | {"creator": name})
+    eve.set("resolved", "a1", {"by": name, "at": 1, "resolved": True})
+    eve.set("annotations", "a1", annotation("eve") | {"creator": name}, made)
+    verdict = eve.send("step2")
+    assert set(verdict.keys.values()) <= {"refused:shape"}
+    assert len(verdict.keys) == 3
+    assert not verdict.rows.owners
+
+
+def test_ones_own_entry_for_what_nobody_saw_can_be_lifted() -> None:
+    table = Table()
+    thread(table)
+    earlier, ada = Hand(table, "ada", 6_000_000, known=False), Hand(table, "ada", 7_000_000)
+    earlier.item("comments", "a1/c9", None)
+    mark = ada.set("deleted", "a1/c9/ada", entry("ada"))
+    both = encode(
+        {hand.client: hand.structs for hand in (earlier, ada)}, {earlier.client: [(0, 1)]}
+    )
+    ada.structs = []
+    assert ada.send("step2", both).kind == "accepted"
+    table.restart()
+    ada.drop(mark)
+    assert ada.send().kind == "accepted"
+    ada.item("deleted", "nowhere/ada", None)
+    assert list(ada.send("step2").keys.values()) == ["refused:unknown"]

@@ -8,6 +8,7 @@ from handmade import Hand, Table, annotation, comment, entry, thread
 
 from crdt_chat.identity import Role
 from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.update import Item, decode, encode
 from crdt_chat.page.verdict import Verdict
 
 
@@ -293,3 +294,39 @@ def test_an_id_that_its_maker_took_back_is_not_up_for_grabs() -> None:
     assert outcome(eve.send()) == refused("comments/a1/c2", "owner", "reset")
     ada.set("comments", "a1/c2", comment("ada", "redone"), taken_back)
     assert ada.send().kind == "accepted"
+
+
+def test_a_full_page_takes_no_more_names() -> None:
+    table = Table(PageLimits(state=400))
+    ada, *_ = thread(table)
+    for number in range(200):
+        ada.item("reactions", f"a1/c1/{chr(0x1F600 + number % 60)}/ada", None)
+        ada.item("comments", f"a1/c{number + 2}", None)
+        verdict = ada.send("step2")
+    assert "refused:limit" in verdict.keys.values()
+    assert verdict.repair == "rollback"
+    assert len(table.page.state()) < 2 * 400
+
+
+def test_an_echo_of_a_big_page_leaves_room_for_what_is_new_in_it() -> None:
+    table = Table(PageLimits(state=15_000))
+    ada, *_ = thread(table)
+    ada.set("comments", "a1/c2", comment("ada", "x" * 9_000))
+    assert ada.send().kind == "accepted"
+    bob = Hand(table, "bob", 9_000_000)
+    echo = decode(table.page.state())
+    reply = Item(bob.client, 0, 1, None, "comments", "a1/b1", (comment("bob"),))
+    data = encode(echo.structs | {bob.client: [reply]}, echo.deleted)
+    assert bob.send("step2", data).kind == "accepted"
+
+
+def test_a_root_called_like_no_root_is_refused_as_a_root() -> None:
+    table = Table()
+    ada, *_ = thread(table)
+    ada.gc(5)
+    ada.send()
+    ada.set("?", f"{ada.client}:8", True)
+    ada.set("", "", comment("ada", "EVIL"), (ada.client, 3))
+    verdict = ada.send()
+    assert {refusal.rule for refusal in verdict.refusals} == {"root", "origin"}
+    assert table.page.state()
