@@ -1,0 +1,115 @@
+"""What survives a crash, and the way there: late, failing, half failing, or gone in between.
+
+A Disk outlives processes; a Handle is one process's store, which does nothing any more once the
+process is dead.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+
+from store.errors import Closed, Unavailable
+from store.memory import MemoryStore
+from store.records import (
+    Appended,
+    CommitResult,
+    EventRow,
+    Failed,
+    LogRow,
+    PageCommit,
+    StoredPage,
+)
+
+FULL = Unavailable("the disk is full")
+
+Watch = Callable[[PageCommit, Appended], None]
+
+
+@dataclass
+class Disk:
+    """The durable truth. `full`: nothing can be written. odds: of a commit's fates, of 1.
+
+    fails: refused and not there. lies: said to have failed, and yet there. raises: the call itself
+    breaks. watch is called with all that becomes durable, the moment it does.
+    """
+
+    rng: Random
+    watch: Watch = lambda _commit, _result: None
+    kept: MemoryStore = field(default_factory=MemoryStore)
+    full: bool = False
+    fails: float = 0.0
+    lies: float = 0.0
+    raises: float = 0.0
+    slowest: float = 0.004
+
+    def latency(self) -> float:
+        """Seconds that one access takes."""
+        return self.rng.uniform(0.0, self.slowest)
+
+    async def commit(self, commit: PageCommit) -> CommitResult:
+        """Make one page's part durable, or not."""
+        fate = self.rng.random()
+        if self.full or fate < self.fails:
+            return Failed(FULL)
+        result = (await self.kept.commit([commit]))[0]
+        if isinstance(result, Appended):
+            self.watch(commit, result)
+        return Failed(FULL) if fate < self.fails + self.lies else result
+
+
+class Handle:
+    """One process's way to the disk: what a Room and Rooms ask of a store."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.dead = False
+
+    async def _reach(self) -> None:
+        """Before and after each access: the process may be killed at either point."""
+        await anyio.sleep(self._disk.latency())
+        if self.dead:
+            raise Closed("the process is dead")
+
+    async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
+        await self._reach()
+        disk = self._disk
+        if disk.rng.random() < disk.raises:
+            raise Unavailable("the writer has ended")
+        results = [await disk.commit(commit) for commit in commits]
+        await self._reach()
+        return results
+
+    async def load(self, tenant: str, page: str) -> StoredPage | None:
+        await self._reach()
+        self._readable()
+        return await self._disk.kept.load(tenant, page)
+
+    async def read(self, tenant: str, page: str, after: int, limit: int = -1) -> list[LogRow]:
+        await self._reach()
+        self._readable()
+        rows = await self._disk.kept.read(tenant, page, after, limit)
+        await self._reach()
+        return rows
+
+    async def events(self, tenant: str, page: str, after: int, limit: int = -1) -> list[EventRow]:
+        await self._reach()
+        self._readable()
+        rows = await self._disk.kept.events(tenant, page, after, limit)
+        await self._reach()
+        return rows
+
+    def _readable(self) -> None:
+        if self._disk.rng.random() < self._disk.raises:
+            raise Unavailable("the disk does not answer")
+
+    async def snapshot(
+        self, tenant: str, page: str, upto_seq: int, data: bytes, *, keep: int | None = None
+    ) -> bool:
+        await self._reach()
+        if self._disk.full:
+            raise FULL
+        written = await self._disk.kept.snapshot(tenant, page, upto_seq, data, keep=keep)
+        await self._reach()
+        return written
