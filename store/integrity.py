@@ -105,6 +105,7 @@ def load(db: sqlite3.Connection, page: PageRow) -> StoredPage:
     """The whole page, verified. Raises Quarantined."""
     snapshot, chain = journal.snapshot_of(db, page)
     stored = StoredPage(page.seq, page.epoch, snapshot, page.snapshot_seq)
+    stored.last_event = page.last_event
     stored.rows = journal.tail(db, page, chain)
     gate.load(db, page, stored)
     return stored

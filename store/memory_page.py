@@ -92,6 +92,7 @@ class MemoryPage:
             [(*key, *rest) for key, rest in self.refused.items()],
             list(self.held.items()),
             sorted(self.retired),
+            self.last_event,
         )
 
 

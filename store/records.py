@@ -123,6 +123,7 @@ class StoredPage:
     refused: list[tuple[int, int, int, str]] = field(default_factory=list)
     held: list[tuple[str, str]] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
+    last_event: int = 0
 
 
 @dataclass(slots=True)

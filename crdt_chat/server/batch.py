@@ -45,6 +45,7 @@ class Batch:
     size: int = 0
     authors: set[int] = field(default_factory=set)
     echo: bool = False
+    answers: list[tuple[Peer, bytes, int]] = field(default_factory=list)
     states: list[tuple[Peer, bytes, int]] = field(default_factory=list)
     controls: list[tuple[Peer, dict[str, object]]] = field(default_factory=list)
     saved: dict[Peer, int] = field(default_factory=dict)
@@ -71,6 +72,8 @@ class Batch:
 
     def release_states(self) -> None:
         """Durable: the state frames that waited for this may go."""
+        for peer, frame, seq in self.answers:
+            peer.answer(frame, seq)
         for peer, frame, seq in self.states:
             peer.state(frame, seq)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import anyio
+import anyio.lowlevel
 
 from crdt_chat.errors import EpochChanged, LocalFault, RateLimited, RemoteFault, TooLarge, TryLater
 from crdt_chat.identity import Grant, PageKey
@@ -26,6 +27,12 @@ from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
 
 log = logging.getLogger(__name__)
+
+TURN_S = 0.01
+"""Seconds for which one connection may keep the loop from the others."""
+
+LAST_WORD_S = 1.0
+"""Seconds that a channel which takes nothing more may take to say how it ended."""
 
 ASK_AGAIN_S = 2.0
 """A step 2 that still lacks something (another's unsent work) is asked for again after this."""
@@ -90,7 +97,9 @@ class _Connection:
         self._services = services
         self._limits = limits
         self._tasks = anyio.create_task_group()
-        self._batch_expected = True
+        self._lost = False
+        self._asking = False
+        self._busy = 0.0
         self._heard: tuple[wire.AwarenessEntry, ...] | None = None
         self._hearing = Bucket(limits.awareness_per_s, max(1.0, limits.awareness_per_s))
         self._slow_since: float | None = None
@@ -128,7 +137,7 @@ class _Connection:
                 await self._read()
                 self._tasks.cancel_scope.cancel()
         finally:
-            lost = getattr(self._channel, "lost", False)
+            lost = self._lost or getattr(self._channel, "lost", False)
             self._room.leave(self.peer, lost=lost and self.peer.closing is None)
 
     def _check_room(self) -> None:
@@ -152,14 +161,18 @@ class _Connection:
                 try:
                     await channel.send(frame)
                 except GONE:
+                    # The reader is told how it ended, if the channel knows; if not, it was lost.
+                    await anyio.sleep(LAST_WORD_S)
+                    self._lost = True
                     self._tasks.cancel_scope.cancel()
                     return
                 peer.sending_since = None
+                peer.relieve()
                 traffic.sent(len(frame))
             elif peer.closing is not None:
                 self._tasks.cancel_scope.cancel()
                 return
-            elif peer.outbox.behind() and not peer.awaits_state:
+            elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
                 await self._room.catch_up(peer)
                 if not peer.outbox.frames:
                     await self._wait()
@@ -186,6 +199,7 @@ class _Connection:
             if self.peer.closing is not None:
                 # It may not be here any more (expired, revoked): nothing it says counts.
                 await self._refuse(self.peer.closing)
+            began = self._services.clock.monotonic()
             try:
                 pause = self._take(frame)
             except RemoteFault as fault:
@@ -193,12 +207,23 @@ class _Connection:
             except LocalFault:
                 log.exception("a frame could not be handled", extra=_where(self._visit.key))
                 await self._refuse(TryLater("the server had a problem: try again"))
-            if pause > 0:
-                await self._slow_down(pause)
-            else:
-                self._slow_since = None
-            if self._services.queue.full:
-                await self._services.queue.wait()
+            self._busy += self._services.clock.monotonic() - began
+            await self._give_way(pause)
+
+    async def _give_way(self, pause: float) -> None:
+        """Before the next frame is read: let those go first whom this connection keeps waiting."""
+        if pause > 0:
+            await self._slow_down(pause)
+        else:
+            self._slow_since = None
+        if self._services.queue.full:
+            await self._services.queue.wait()
+        if self.peer.choked:
+            await self.peer.relieved()
+        if self._busy >= TURN_S:
+            # What has arrived already is read without a pause: many small frames may be a long time.
+            self._busy = 0.0
+            await anyio.lowlevel.checkpoint()
 
     async def _refuse(self, fault: RemoteFault) -> NoReturn:
         """End the connection with a fault; what is queued goes first, then this is cancelled."""
@@ -209,19 +234,22 @@ class _Connection:
     def _take(self, frame: bytes) -> float:
         """Handle one frame; returns the seconds to wait before the next. Raises RemoteFault."""
         limits = self._limits
-        if len(frame) > (limits.first_batch_bytes if self._batch_expected else limits.frame_bytes):
+        # Whoever was asked may answer with all that she did offline.
+        if len(frame) > (limits.first_batch_bytes if self.peer.asked else limits.frame_bytes):
             raise TooLarge("a frame over the limit")
         match wire.decode(frame):
             case wire.SyncStep1(vector):
                 self._room.answer(self.peer, vector)
+                return self._charge(1)
             case wire.SyncStep2(update):
                 return self._judge_step2(update)
             case wire.Update(update):
-                return self._judge(update, "update")
+                return self._charge(self._judge(update, "update"))
             case wire.Awareness(entries):
                 self._hear(entries)
             case wire.QueryAwareness():
                 self._room.people.send_states(self.peer)
+                return self._charge(1)
             case wire.Control(body):
                 return self._control(body)
             case wire.Ignored():
@@ -230,34 +258,46 @@ class _Connection:
 
     def _judge_step2(self, update: bytes) -> float:
         peer, now = self.peer, self._services.clock.monotonic()
-        peer.asked = False
+        peer.asked = max(0, peer.asked - 1)
         patience = self._limits.gap_patience_s
         waited = 0.0 if peer.gapped_since is None else now - peer.gapped_since
-        verdict_delay = self._judge(update, "last" if waited >= patience else "step2")
+        cost = self._judge(update, "last" if waited >= patience else "step2")
         if peer.gapped:
             peer.gapped_since = now if peer.gapped_since is None else peer.gapped_since
-            self._tasks.start_soon(self._ask_later)
+            self._ask_later()
         else:
             peer.gapped_since = None
-        # The first step 2 is the offline batch: it alone may be large and is not rated.
-        delay = 0.0 if self._batch_expected else verdict_delay
-        self._batch_expected = False
-        return delay
+            # The first step 2, or the first after a rebuild, is an offline batch and not rated.
+            cost, peer.batch_expected = 0.0 if peer.batch_expected else cost, False
+        return self._charge(cost)
 
-    async def _ask_later(self) -> None:
+    def _ask_later(self) -> None:
+        if not self._asking:
+            self._asking = True
+            self._tasks.start_soon(self._ask_after_a_while)
+
+    async def _ask_after_a_while(self) -> None:
         await anyio.sleep(ASK_AGAIN_S)
+        self._asking = False
         self._room.ask(self.peer)
 
     def _judge(self, update: bytes, sync: Sync) -> float:
+        """Returns how many operations this counts as."""
         verdict = self._room.receive(self.peer, update, sync)
         if verdict is None:
             return 0.0
         if verdict.kind == "gap" and sync == "update":
             self._room.ask(self.peer)
-        return self._pace.take(self._cost(verdict), self._services.clock.monotonic())
+        return self._cost(verdict)
+
+    def _charge(self, operations: float) -> float:
+        """Count these operations. Returns the seconds to wait before the next frame."""
+        return self._pace.take(operations, self._services.clock.monotonic())
 
     def _cost(self, verdict: Verdict) -> float:
         """Operations count one, refusals ten; what was known already counts nothing."""
+        if verdict.kind == "gap":
+            return 1.0
         return verdict.operations + len(verdict.refusals) * (self._limits.refusal_cost - 1)
 
     async def _slow_down(self, pause: float) -> None:

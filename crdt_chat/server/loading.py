@@ -12,13 +12,17 @@ from store.records import StoredPage
 
 @dataclass(slots=True)
 class LoadedPage:
-    """A page as the store has it: `seq` is its head, `snapshot_seq` what its snapshot covers."""
+    """A page as the store has it: `seq` is its head, `snapshot_seq` what its snapshot covers.
+
+    last_event is the timestamp (ms) of its newest event, 0 for none.
+    """
 
     page: Page
     seq: int = 0
     epoch: int = 1
     snapshot_seq: int = 0
     held: dict[str, str] = field(default_factory=dict)
+    last_event: int = 0
 
 
 async def load_page(
@@ -29,7 +33,8 @@ async def load_page(
     if stored is None:
         return LoadedPage(Page(limits, server_client))
     page = page_of(stored, limits, server_client)
-    return LoadedPage(page, stored.seq, stored.epoch, stored.snapshot_seq, dict(stored.held))
+    seq, covered = stored.seq, stored.snapshot_seq
+    return LoadedPage(page, seq, stored.epoch, covered, dict(stored.held), stored.last_event)
 
 
 def page_of(stored: StoredPage, limits: PageLimits, server_client: int) -> Page:

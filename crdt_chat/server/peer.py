@@ -10,6 +10,9 @@ from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 
+OWED = 4
+"""Step 1s of one peer that may wait for their answer; who asks more often is read more slowly."""
+
 
 @dataclass(slots=True, eq=False)
 class Peer:
@@ -17,9 +20,10 @@ class Peer:
 
     frames counts the sync frames received, `saved` how many of them are known to be durable;
     gapped: an update was dropped and a step 2 must come before anything counts as saved again;
-    since when its step 2 lacks something is gapped_since. asked: a step
-    1 is on its way and its step 2 has not come yet. vector is the last state vector it asked with:
-    a rebuilt page answers it again.
+    since when its step 2 lacks something is gapped_since. asked counts our step 1s whose step 2 has
+    not come yet. batch_expected: its next step 2 may be an offline batch, which is not rated. vector
+    is the last state vector it asked with, owed how many of its step 1s wait for their answer: a
+    rebuilt page gives them. catching_up: it waits for the full state instead of what it missed.
     """
 
     id: int
@@ -30,14 +34,17 @@ class Peer:
     saved: int = 0
     gapped: bool = False
     gapped_since: float | None = None
-    asked: bool = False
-    vector: bytes | None = None
-    awaits_state: bool = False
+    asked: int = 0
+    batch_expected: bool = True
+    vector: bytes = b"\x00"
+    owed: int = 0
+    catching_up: bool = False
     closing: RemoteFault | None = None
     sending_since: float | None = None
     abort: Callable[[], None] | None = None
     write: Callable[[bytes], bool] | None = None
     work: anyio.Event = field(default_factory=anyio.Event)
+    _relief: anyio.Event = field(default_factory=anyio.Event)
 
     def increment(self, frame: bytes, encoded: bytes, seq: int) -> bool:
         """Give it the committed increment that ends at row `seq`: at once if its socket is free.
@@ -65,10 +72,32 @@ class Peer:
             self.send(wire.control(body))
 
     def state(self, frame: bytes, seq: int) -> None:
-        """Queue a step 2, or a catch-up, that covers every row up to `seq`."""
-        self.awaits_state = False
+        """Queue a catch-up that covers every row up to `seq`."""
+        self.catching_up = False
         self.outbox.state(frame, seq)
         self.work.set()
+
+    def answer(self, frame: bytes, seq: int) -> None:
+        """Queue the step 2 that one of its step 1s has waited for; it covers every row up to `seq`."""
+        self.owed -= 1
+        self.state(frame, seq)
+        self.relieve()
+
+    @property
+    def choked(self) -> bool:
+        """Whether more waits for it than it takes: what it asks for then is not read."""
+        return self.owed >= OWED or self.outbox.size > self.outbox.limit
+
+    def relieve(self) -> None:
+        """Something that waited for it does not any more."""
+        if not self.choked:
+            self._relief.set()
+
+    async def relieved(self) -> None:
+        """Return once it is not choked."""
+        while self.choked:
+            self._relief = anyio.Event()
+            await self._relief.wait()
 
     def acknowledge(self, frames: int) -> None:
         """Its first `frames` sync frames are durable: a client with caps is told."""

@@ -104,6 +104,11 @@ class People:
         if frame is not None:
             peer.send(frame)
 
+    def refresh(self, peer: Peer) -> None:
+        """Tell a peer that was too slow for presence who is here now."""
+        self.send_states(peer)
+        self._count_for(peer)
+
     def renew(self) -> None:
         """Give stock clients one combined renewal: they drop whoever is silent for 30 s."""
         self.presence.renew(self._services.clock.now())
@@ -162,7 +167,8 @@ class People:
         frame = wire.control(self.message())
         for peer in self._peers.values():
             if peer.speaks_control:
-                peer.send(frame)
+                peer.outbox.presence(frame)
+                peer.work.set()
         for listener in tuple(self.listeners):
             listener(change)
 

@@ -7,7 +7,7 @@ The commit path, the only way anything changes a page:
 
 Nothing derived from the document leaves before the commit that covers it (design 4, "one watermark
 per page"): what is made while updates are uncommitted waits in the batch that covers it. No lock is
-held anywhere. Any exception out of `apply` and any failed commit end in _rebuild.
+held anywhere. Any exception out of `apply` and any failed commit end in recovery.py.
 """
 
 import logging
@@ -20,38 +20,29 @@ from crdt_chat.errors import (
     LocalFault,
     Malformed,
     PageBroken,
+    RemoteFault,
     StoreUnavailable,
     TryLater,
 )
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.page.archive import Archive, without
-from crdt_chat.page.merge import merge
 from crdt_chat.page.verdict import Json, Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.server.batch import Batch, Writer
 from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.commits import Author, Commits
-from crdt_chat.server.loading import LoadedPage, load_page
+from crdt_chat.server.loading import LoadedPage
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.people import People
+from crdt_chat.server.recovery import Recovery
 from crdt_chat.server.services import Services
-from store.records import Appended, CommitResult, EventRow, Failed, PageCommit
+from crdt_chat.server.states import States
+from store.records import Appended, CommitResult, EventRow, PageCommit
 
 log = logging.getLogger(__name__)
 
-RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-"""Pauses between attempts to rebuild a page or to find space again; the last one repeats."""
-
-CATCH_UP_ROWS = 4_096
-"""A lagging reader that lacks more rows than this gets the full state."""
-
-SHARED_ANSWERS = 32
-"""Encoded step 2 frames kept until the page changes, for those who ask the same."""
-
 SERVER = 0
 """The connection number of server-made operations."""
-
-EMPTY_VECTOR = b"\x00"
 
 EventListener = Callable[[EventRow], None]
 
@@ -65,33 +56,50 @@ class Room:
         self.peers: dict[int, Peer] = {}
         self.people = People(services, self.peers)
         self.listeners: set[EventListener] = set()
-        self.suspended = False
         self._deserted = anyio.Event()
-        self._failures = 0
         self._commits = Commits(
             key,
             services,
             prepare=self._prepare,
             settle=self._settle,
-            fail=lambda result: self._break(_failure(result)),
+            fail=lambda result: self.break_down(_failure(result)),
             audience=lambda: len(self.peers),
         )
-        self._adopt(loaded)
+        self.states = States(self, self._commits)
+        self._recovery = Recovery(self, self._commits)
+        self.adopt(loaded)
 
-    def _adopt(self, loaded: LoadedPage) -> None:
+    def adopt(self, loaded: LoadedPage) -> None:
+        """Take the page as the store has it; whatever was in memory is forgotten."""
         self.page = loaded.page
         self.epoch = loaded.epoch
         self.held = loaded.held
         self.archive = Archive(loaded.archived, loaded.page.limits.state)
         self.committed = loaded.seq
         self.snapshot_seq = loaded.snapshot_seq
-        self._answers: dict[bytes, bytes] = {}
+        self.last_event = loaded.last_event
+        self.states.clear()
         self._commits.restart(loaded.seq)
 
     @property
     def dirty(self) -> bool:
-        """Whether anything is applied or announced and not yet durable."""
-        return self._commits.running or self.suspended or bool(self.page.announced)
+        """Whether anything is applied and not yet durable."""
+        return self._commits.running or self.suspended
+
+    async def keep_owners(self) -> bool:
+        """Make durable whose the announced Yjs client ids are. Returns whether none is left.
+
+        They wait for a commit otherwise, which on a page that is only read never comes. Of a page
+        that nobody ever wrote to nothing is kept.
+        """
+        owners = tuple(self.page.announced)
+        if not owners or not self.committed:
+            return True
+        part = PageCommit(self.key.tenant, self.key.page, self.committed, owners=owners)
+        page, result = self.page, (await self.services.store.commit([part]))[0]
+        if page is self.page and isinstance(result, Appended):
+            page.announced[:] = [owner for owner in page.announced if owner not in owners]
+        return isinstance(result, Appended) and not self.page.announced
 
     async def finish(self) -> None:
         """Return once everything applied is durable, or the page waits for the store."""
@@ -133,47 +141,19 @@ class Room:
     def ask(self, peer: Peer) -> None:
         """Send step 1, unless one is under way: its step 2 brings whatever we lack."""
         if not peer.asked and not self.suspended:
-            peer.asked = True
+            peer.asked += 1
             peer.send(wire.step1(self.page.state_vector()))
 
     def answer(self, peer: Peer, state_vector: bytes) -> None:
-        """Answer a step 1 with what the peer lacks, at the commit that covers it.
-
-        Raises Malformed or TooLarge for a state vector beyond reason.
-        """
-        peer.vector = state_vector
-        if self.suspended:
-            return
-        frame = self._answers.get(state_vector)
-        if frame is None:
-            try:
-                frame = wire.step2(self.page.diff(state_vector))
-            except PageBroken as fault:
-                self._break(fault)
-                return
-            if len(self._answers) < SHARED_ANSWERS:
-                self._answers[state_vector] = frame
-        batch = self._commits.covering
-        if batch is None:
-            peer.state(frame, self.committed)
-        else:
-            peer.awaits_state = True
-            batch.states.append((peer, frame, self._commits.seq))
+        """Answer a step 1 at the commit that covers it. Raises Malformed or TooLarge."""
+        self.states.answer(peer, state_vector)
 
     async def catch_up(self, peer: Peer) -> None:
-        """Give a drained reader that lagged one merge of what was committed since its last row."""
+        """Tell a drained reader that was too slow what it missed."""
         if peer.outbox.stale_presence:
-            self.people.send_states(peer)
-        if not peer.outbox.lagging or self.suspended:
-            return
-        seq = peer.outbox.seq
-        rows = await self.services.store.read(self.key.tenant, self.key.page, seq, CATCH_UP_ROWS)
-        complete = bool(rows) and rows[0].seq == seq + 1 and rows[-1].seq >= self.committed
-        if complete and sum(len(row.update) for row in rows) <= peer.outbox.limit:
-            frame = wire.update(merge([row.update for row in rows]))
-            peer.state(frame, rows[-1].seq)
-        elif not self.suspended:
-            self.answer(peer, EMPTY_VECTOR)
+            self.people.refresh(peer)
+        if peer.outbox.lagging and not self.suspended:
+            await self.states.catch_up(peer)
 
     def drop_stuck(self, now: float) -> None:
         """Cut off readers that have taken nothing for longer than the limit."""
@@ -203,17 +183,19 @@ class Room:
         started = clock.monotonic()
         try:
             verdict = self.page.receive(update, sync, peer.grant, clock.now())
-        except Malformed:
+        except RemoteFault:
             self.services.metrics.judged("malformed", clock.monotonic() - started)
             raise
-        except PageBroken as fault:
-            self._break(fault)
+        except Exception as fault:
+            # A fault of the gate may have left half an update in memory, like one of the document.
+            self.break_down(_broken(fault))
             raise Malformed("an update that cannot be applied") from fault
         self._count(verdict, clock.monotonic() - started)
         if verdict.kind == "gap":
             peer.gapped = True
         elif sync != "update":
-            peer.gapped = False
+            # One that answers an older step 1 may lack what a failed commit took away since.
+            peer.gapped = peer.asked > 0
         self._queue(verdict, Author(peer.grant.user, peer.id))
         if self.suspended:
             peer.gapped = True
@@ -241,8 +223,12 @@ class Room:
         started = clock.monotonic()
         try:
             verdict = self.page.write(operations, grant, clock.now(), keep_past=keep_past)
-        except PageBroken as fault:
-            self._break(fault)
+        except RemoteFault:
+            raise
+        except UnicodeEncodeError as error:
+            raise Malformed("half of a surrogate pair is no text") from error
+        except Exception as fault:
+            self.break_down(_broken(fault))
             raise TryLater("the page is being rebuilt") from fault
         self._count(verdict, clock.monotonic() - started)
         self._queue(verdict, Author(grant.user, SERVER), broadcast_id)
@@ -272,7 +258,7 @@ class Room:
     def _queue(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> None:
         if not verdict.update:
             return
-        self._answers.clear()
+        self.states.clear()
         noted = self.archive.note(verdict.changes, self.page.deleted)
         back = self.archive.returned(verdict.changes, self.page.deleted)
         # A restore is one gesture, though two updates: its lifting has no broadcastId of its own.
@@ -295,7 +281,7 @@ class Room:
             try:
                 verdict = self.page.write(back, grant, now, keep_past=True)
             except PageBroken as fault:
-                self._break(fault)
+                self.break_down(fault)
                 return
             if verdict.kind != "refused":
                 self._queue(verdict, Author(author.user, SERVER), broadcast_id)
@@ -323,18 +309,24 @@ class Room:
 
     def _settle(self, batch: Batch, commit: PageCommit, result: Appended) -> None:
         """The commit is durable: now, and only now, the others see it."""
-        self._failures = 0
+        self._recovery.succeeded()
         self.committed = result.seq
         batch.release_states()
         self._fan_out(batch, result.seq)
         batch.release()
         for timestamp, entry in zip(result.timestamps, commit.events, strict=True):
             self.services.metrics.event_written(entry.type)
-            row = EventRow(
-                timestamp, entry.type, entry.broadcast_id, entry.user, entry.entity, entry.body
+            self.tell_event(
+                EventRow(
+                    timestamp, entry.type, entry.broadcast_id, entry.user, entry.entity, entry.body
+                )
             )
-            for listener in tuple(self.listeners):
-                listener(row)
+
+    def tell_event(self, row: EventRow) -> None:
+        """Tell the listeners of a durable event."""
+        self.last_event = row.timestamp
+        for listener in tuple(self.listeners):
+            listener(row)
 
     def _fan_out(self, batch: Batch, seq: int) -> None:
         """One frame, encoded once, to everybody but the one whose own words it is."""
@@ -350,62 +342,22 @@ class Room:
                 told += peer.increment(frame, encoded, seq)
         self.services.metrics.traffic.sent(len(frame), told)
 
-    # Recovery
-
-    def _break(self, fault: LocalFault) -> None:
+    def break_down(self, fault: LocalFault) -> None:
         """Forget all that is not durable and rebuild; the peers are asked for it again."""
-        if self.suspended:
-            return
-        log.error("page is rebuilt from the store", extra=self._where(), exc_info=fault)
-        self.suspended = True
-        self._commits.halt()
-        self.services.tasks.start_soon(self._rebuild)
+        self._recovery.begin(fault)
 
-    def _where(self) -> dict[str, str]:
-        return {"tenant": self.key.tenant, "page": self.key.page}
+    @property
+    def suspended(self) -> bool:
+        """Whether the page is being rebuilt: nothing can be read or written."""
+        return self._recovery.under_way
 
-    async def _rebuild(self) -> None:
-        await self._commits.finish()
-        while True:
-            await anyio.sleep(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
-            self._failures += 1
-            try:
-                if await self._reload():
-                    break
-            except Exception:
-                # Whatever it is, it is this page's: the others go on, and it is tried again.
-                log.exception("page cannot be rebuilt yet", extra=self._where())
-        self.services.metrics.page_rebuilt()
-        self.suspended = False
-        for peer in tuple(self.peers.values()):
-            self._resume(peer)
 
-    async def _reload(self) -> bool:
-        """Whether the store takes a write again and the page could be loaded from it."""
-        key, services = self.key, self.services
-        probe = PageCommit(key.tenant, key.page, self.committed, usage=[("pageRebuilds", 1)])
-        result = (await services.store.commit([probe]))[0]
-        if isinstance(result, Failed):
-            # A Conflict is none: a commit that was called failed turned out to be stored.
-            return False
-        tenant = services.config.tenant(key.tenant)
-        limits = services.config.page if tenant is None else tenant.page
-        self._adopt(await load_page(services.store, key, limits, services.ids.client()))
-        return True
-
-    def _resume(self, peer: Peer) -> None:
-        peer.asked = peer.awaits_state = False
-        peer.gapped = True
-        client = self.people.presence.attendances[peer.id].client
-        if client is not None:
-            self.page.announce(client, peer.grant.user)
-        self.ask(peer)
-        if not peer.outbox.ready and peer.vector is not None:
-            self.answer(peer, peer.vector)
-        elif peer.outbox.seq < self.committed:
-            # Durable, but not by us or not shown any more: it is read from the store.
-            peer.outbox.lagging = True
-            peer.work.set()
+def _broken(fault: Exception) -> LocalFault:
+    if isinstance(fault, PageBroken):
+        return fault
+    broken = PageBroken(f"the gate failed: {type(fault).__name__}")
+    broken.__cause__ = fault
+    return broken
 
 
 def _failure(result: CommitResult) -> StoreUnavailable:

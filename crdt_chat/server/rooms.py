@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from crdt_chat.errors import NotFound, RemoteFault, TryLater
+from crdt_chat.errors import LocalFault, NotFound, RemoteFault, TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.server.loading import load_page
 from crdt_chat.server.room import Room
@@ -111,19 +111,25 @@ class Rooms:
             renewing = now - renewed >= limits.presence_renewal_s
             renewed = now if renewing else renewed
             for key, place in list(self._places.items()):
-                if place.room is None:
+                room = place.room
+                if room is None:
                     continue
                 if renewing:
-                    place.room.people.renew()
-                place.room.drop_stuck(now)
-                if not place.guests and now - place.idle_since >= limits.page_idle_s:
-                    await self._evict(key, place)
-                else:
-                    await snapshot(place.room)
+                    room.people.renew()
+                room.drop_stuck(now)
+                idle = not place.guests and now - place.idle_since >= limits.page_idle_s
+                try:
+                    await (self._evict(key, place) if idle else snapshot(room))
+                except (StoreError, LocalFault):
+                    # This page's trouble: the others are looked after, and it is tried again.
+                    where = {"tenant": key.tenant, "page": key.page}
+                    log.exception("page cannot be put away", extra=where)
 
     async def _evict(self, key: PageKey, place: Place) -> None:
         room = place.room
         if room is None or room.dirty or not room.people.empty:
+            return
+        if not await room.keep_owners():
             return
         await snapshot(room, leaving=True)
         # Somebody may have come while the snapshot was written.
@@ -138,7 +144,9 @@ class Rooms:
 
     async def dismiss(self, fault: RemoteFault) -> None:
         """Close every connection with this fault; returns when all of them are gone."""
-        for room in self:
+        rooms = list(self)
+        for room in rooms:
             for peer in room.peers.values():
                 peer.close(fault)
+        for room in rooms:
             await room.deserted()

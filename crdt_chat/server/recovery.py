@@ -1,0 +1,119 @@
+"""When a page can't be trusted, or not be saved: forget what is not durable, load it again, go on.
+
+Any exception out of `apply` and any failed commit end here (design 4). Readers stay connected; whoever
+wrote is asked with step 1 for what was lost. While the store takes nothing, nothing is shown or
+acknowledged, and it is tried again with growing pauses.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crdt_chat.errors import EpochChanged, LocalFault, RemoteFault
+from crdt_chat.protocol import wire
+from crdt_chat.server.commits import Commits
+from crdt_chat.server.loading import LoadedPage, load_page
+from crdt_chat.server.peer import Peer
+from store.records import EventRow, Failed, PageCommit
+
+if TYPE_CHECKING:
+    from crdt_chat.server.room import Room
+
+log = logging.getLogger(__name__)
+
+RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between attempts to rebuild a page or to find space again; the last one repeats."""
+
+
+class Recovery:
+    """Rebuilds one room from the store. under_way: until then nothing can be read or written."""
+
+    def __init__(self, room: "Room", commits: Commits) -> None:
+        self.under_way = False
+        self._room = room
+        self._commits = commits
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """A commit went well: the next trouble is a new one."""
+        self._failures = 0
+
+    def begin(self, fault: LocalFault) -> None:
+        """Forget all that is not durable; the rebuilding goes on in the background."""
+        if self.under_way:
+            return
+        log.error("page is rebuilt from the store", extra=self._where(), exc_info=fault)
+        self.under_way = True
+        self._commits.halt()
+        self._room.services.tasks.start_soon(self._rebuild)
+
+    def _where(self) -> dict[str, str]:
+        return {"tenant": self._room.key.tenant, "page": self._room.key.page}
+
+    async def _rebuild(self) -> None:
+        await self._commits.finish()
+        while True:
+            await anyio.sleep(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
+            self._failures += 1
+            try:
+                if await self._reload():
+                    break
+            except Exception:
+                # Whatever it is, it is this page's: the others go on, and it is tried again.
+                log.exception("page cannot be rebuilt yet", extra=self._where())
+        self._room.services.metrics.page_rebuilt()
+        self.under_way = False
+        for peer in tuple(self._room.peers.values()):
+            try:
+                self._resume(peer)
+            except RemoteFault as fault:
+                # Its state vector had waited unread.
+                peer.close(fault)
+
+    async def _reload(self) -> bool:
+        """Whether the store takes a write again and the page could be loaded from it."""
+        room = self._room
+        key, services = room.key, room.services
+        probe = PageCommit(key.tenant, key.page, room.committed, usage=[("pageRebuilds", 1)])
+        result = (await services.store.commit([probe]))[0]
+        if isinstance(result, Failed):
+            return False
+        # A Conflict is as good: the store works, and has rows that this room does not know of.
+        tenant = services.config.tenant(key.tenant)
+        limits = services.config.page if tenant is None else tenant.page
+        loaded = await load_page(services.store, key, limits, services.ids.client())
+        missed = await self._missed(loaded)
+        rewritten = loaded.epoch != room.epoch
+        room.adopt(loaded)
+        for row in missed:
+            room.tell_event(row)
+        if rewritten:
+            for peer in room.peers.values():
+                peer.close(EpochChanged("the page was rewritten: drop your copy and load it again"))
+        return True
+
+    async def _missed(self, loaded: LoadedPage) -> list[EventRow]:
+        """Events that are durable though this room was told that their commit had failed."""
+        room = self._room
+        if loaded.last_event <= room.last_event:
+            return []
+        return await room.services.store.events(room.key.tenant, room.key.page, room.last_event)
+
+    def _resume(self, peer: Peer) -> None:
+        room = self._room
+        peer.catching_up = False
+        peer.gapped = peer.batch_expected = True
+        client = room.people.presence.attendances[peer.id].client
+        if client is not None:
+            room.page.announce(client, peer.grant.user)
+        # Whatever is still under way from it may be older than what was lost.
+        peer.asked += 1
+        peer.send(wire.step1(room.page.state_vector()))
+        owed, peer.owed = peer.owed, 0
+        for _ in range(owed):
+            room.answer(peer, peer.vector)
+        if not owed and peer.outbox.ready and peer.outbox.seq < room.committed:
+            # Durable, and not shown to it: it is read from the store.
+            peer.outbox.lagging = True
+            peer.work.set()
