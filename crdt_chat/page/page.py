@@ -13,11 +13,10 @@ from crdt_chat.page.content import Content
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Gap, Hearing
 from crdt_chat.page.index import OFF
+from crdt_chat.page.judging import judge_all
 from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.outgoing import assemble, effects
-from crdt_chat.page.repair import repair
-from crdt_chat.page.rules import judge
 from crdt_chat.page.update import Item, decode
 from crdt_chat.page.vector import encode_vector, known_part
 from crdt_chat.page.verdict import (
@@ -104,7 +103,7 @@ class Page:
             arrival.size(), self.limits.state
         )
         try:
-            _judge(hearing)
+            judge_all(hearing)
         except Gap:
             return Verdict("gap")
         if arrival.dropped:
@@ -133,7 +132,7 @@ class Page:
         hearing.past = keep_past
         hearing.hides, hearing.shows = frozenset(hides), frozenset(shows)
         hearing.full = self._content.exceeds(0, self.limits.state)
-        _judge(hearing)
+        judge_all(hearing)
         refused = arrival.refused()
         if refused:
             return Verdict("refused", _keys(arrival), "none", _refusals(refused), operations=1)
@@ -243,40 +242,6 @@ class Page:
     def hidden(self, entity: str) -> bool:
         """Whether a moderator hid this annotation or comment."""
         return entity in self._content.ledger.held
-
-
-def _judge(hearing: Hearing) -> None:
-    """Judge every draft, those first that others depend on, and choose the repair of the refused ones."""
-    drafts = list(hearing.arrival.drafts.values())
-    for draft in drafts:
-        if draft.live and draft.effect != "none":
-            hearing.recall(draft)
-    if len(drafts) > 1:
-        drafts.sort(key=lambda draft: _rank(hearing, draft))
-    for draft in drafts:
-        draft.refusal = judge(hearing, draft)
-        if draft.refusal is None:
-            hearing.accept(draft)
-        draft.judged = True
-    for draft in drafts:
-        if draft.refusal is not None:
-            repair(hearing, draft)
-
-
-def _rank(hearing: Hearing, draft: Draft) -> int:
-    """Deletions of what is known, removals, annotations, comments, deletions of these, the rest: a limit
-    counts what is left after the removals of the same update.
-    """
-    if draft.root == "deleted":
-        known = (
-            draft.effect != "write" or hearing.past_of(draft.name.rpartition("/")[0]) is not None
-        )
-        return 0 if known else 4
-    if draft.root in ("annotations", "comments"):
-        if draft.effect != "write":
-            return 1
-        return 2 if draft.root == "annotations" else 3
-    return 5 if draft.effect != "write" else 6
 
 
 def _ignore_refused_deletions(arrival: Arrival) -> None:

@@ -10,7 +10,7 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
-from crdt_chat.page.update import decode, encode
+from crdt_chat.page.update import Item, decode, encode
 from crdt_chat.page.verdict import GateRows
 
 DATA = Path(__file__).parents[2] / "data"
@@ -69,6 +69,14 @@ def populated() -> tuple[Page, list[tuple[str, bytes]]]:
     return page, found
 
 
+def written_anew(data: bytes) -> bytes:
+    """The update encoded from its values alone."""
+    update = decode(data)
+    for run in update.structs.values():
+        run[:] = [item._replace(raw=None) if isinstance(item, Item) else item for item in run]
+    return encode(*update)
+
+
 @pytest.mark.parametrize("data", PANICS, ids=lambda data: data.hex()[:20])
 @pytest.mark.parametrize("sync", ["update", "step2", "last"])
 def test_panics_are_refused(data: bytes, sync: str) -> None:
@@ -101,7 +109,7 @@ def test_mutated_updates_harm_nobody(seed: int) -> None:
         rows.entities += verdict.rows.entities
         rows.refused += verdict.rows.refused
         if verdict.update:
-            assert encode(*decode(verdict.update)) == verdict.update
+            assert written_anew(verdict.update) == verdict.update
         if number % 2_000 == 0:
             again = Page.load(page.state(), (), rows, PageLimits(), 9)
             assert dict(again.items("comments")) == dict(page.items("comments"))
