@@ -47,6 +47,7 @@ def _replace(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> tuple[int, 
         entities=new.entities,
         refused=new.refused,
         held=new.held,
+        archived=new.archived,
     )
     gate.apply(db, page, parts)
     readmodel.clear(db, page.id)

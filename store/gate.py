@@ -1,4 +1,4 @@
-"""The gate's own state beside the document: owners, entities, refused, held, retired client ids.
+"""The gate's own state beside the document: owners, entities, refused, held, archived, retired.
 
 Opaque rows here. All of a page's rows are covered by `gate_sum` in the page's row, so that a lost,
 added or changed row is noticed when the page is loaded.
@@ -51,8 +51,9 @@ OWNERS = Table("client_owner", ("client", "user"), 1)
 ENTITIES = Table("entity", ("name", "creator", "created"), 1)
 REFUSED = Table("refused", ("client", "clock", "length", "repair"), 2)
 HELD = Table("held", ("name", "content"), 1)
+ARCHIVED = Table("archived", ("root", "name", "content"), 2)
 RETIRED = Table("retired", ("client", "epoch"), 1)
-TABLES = (OWNERS, ENTITIES, REFUSED, HELD, RETIRED)
+TABLES = (OWNERS, ENTITIES, REFUSED, HELD, ARCHIVED, RETIRED)
 _INSERTS = {table.name: table.insert for table in TABLES}
 
 
@@ -90,6 +91,10 @@ def apply(db: sqlite3.Connection, page: PageRow, commit: PageCommit) -> None:
         remove(db, page, HELD, (name,))
     for held in commit.held:
         put(db, page, HELD, held)
+    for key in commit.unarchived:
+        remove(db, page, ARCHIVED, key)
+    for archived in commit.archived:
+        put(db, page, ARCHIVED, archived)
 
 
 def load(db: sqlite3.Connection, page: PageRow, into: StoredPage) -> None:
@@ -106,4 +111,5 @@ def load(db: sqlite3.Connection, page: PageRow, into: StoredPage) -> None:
     into.entities = found["entity"]
     into.refused = found["refused"]
     into.held = found["held"]
+    into.archived = found["archived"]
     into.retired = [client for client, _ in found["retired"]]

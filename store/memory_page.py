@@ -38,6 +38,7 @@ class MemoryPage:
     entities: dict[str, tuple[str, int]] = field(default_factory=dict)
     refused: dict[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    archived: dict[tuple[str, str], str] = field(default_factory=dict)
     retired: dict[int, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -69,7 +70,10 @@ class MemoryPage:
         if isinstance(part, PageCommit):
             for name in part.released:
                 self.held.pop(name, None)
+            for key in part.unarchived:
+                self.archived.pop(key, None)
         self.held.update(part.held)
+        self.archived.update({(root, name): content for root, name, content in part.archived})
 
     def project(self, projected: Iterable[Projected]) -> None:
         """Bring these keys of the read model up to date."""
@@ -91,6 +95,7 @@ class MemoryPage:
             [(name, *rest) for name, rest in self.entities.items()],
             [(*key, *rest) for key, rest in self.refused.items()],
             list(self.held.items()),
+            [(*key, content) for key, content in self.archived.items()],
             sorted(self.retired),
             self.last_event,
         )
@@ -102,7 +107,7 @@ def checked(part: PageCommit | Rewrite) -> None:
         row_digest(0, entry.at, 0, entry.actor, entry.connection, entry.origin, entry.update)
     for event in part.events:
         fields_crc(event.type, event.broadcast_id, event.user, event.entity, event.body)
-    for rows in (part.owners, part.entities, part.refused, part.held):
+    for rows in (part.owners, part.entities, part.refused, part.held, part.archived):
         for row in rows:
             fields_crc(*row)
     for key in part.projected:

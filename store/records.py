@@ -45,6 +45,8 @@ class PageCommit:
     """All that one page commits at once: atomic, in one savepoint of the shared transaction.
 
     expected_seq is the head this was judged on: another writer's rows make it a Conflict.
+    archived: root, name and content of what a deletion took away, which lifting it brings back;
+    unarchived: root and name of what is no longer kept so.
     """
 
     tenant: str
@@ -58,6 +60,8 @@ class PageCommit:
     refused: Sequence[tuple[int, int, int, str]] = ()
     held: Sequence[tuple[str, str]] = ()
     released: Sequence[str] = ()
+    archived: Sequence[tuple[str, str, str]] = ()
+    unarchived: Sequence[tuple[str, str]] = ()
     usage: Sequence[tuple[str, int]] = ()
 
 
@@ -122,6 +126,7 @@ class StoredPage:
     entities: list[tuple[str, str, int]] = field(default_factory=list)
     refused: list[tuple[int, int, int, str]] = field(default_factory=list)
     held: list[tuple[str, str]] = field(default_factory=list)
+    archived: list[tuple[str, str, str]] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
     last_event: int = 0
 
@@ -144,6 +149,7 @@ class Rewrite:
     entities: Sequence[tuple[str, str, int]] = ()
     refused: Sequence[tuple[int, int, int, str]] = ()
     held: Sequence[tuple[str, str]] = ()
+    archived: Sequence[tuple[str, str, str]] = ()
     retire: Sequence[int] = ()
     history: Literal["keep", "redact", "delete"] = "delete"
     actors: frozenset[str] | None = None

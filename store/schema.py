@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x43524443
 """`CRDC` in the SQLite header: https://www.sqlite.org/fileformat2.html#application_id"""
 
-VERSION = 2
+VERSION = 3
 
 _CORE = """
 CREATE TABLE page (
@@ -73,6 +73,12 @@ CREATE TABLE usage (
     tenant TEXT NOT NULL, day INTEGER NOT NULL, page TEXT NOT NULL, metric TEXT NOT NULL,
     amount INTEGER NOT NULL, PRIMARY KEY (tenant, day, page, metric)
 ) STRICT, WITHOUT ROWID;
+"""
+_ARCHIVE = """
+CREATE TABLE archived (
+    page INTEGER NOT NULL REFERENCES page, root TEXT NOT NULL, name TEXT NOT NULL,
+    content TEXT NOT NULL, PRIMARY KEY (page, root, name)
+) STRICT, WITHOUT ROWID
 """
 
 _READ_MODEL = """
@@ -236,5 +242,9 @@ def migrations() -> "Migrations":
     def m002_trust(db: "Database") -> None:
         for statement in tenants.TABLES:
             db.execute(statement)
+
+    @steps()
+    def m003_archive(db: "Database") -> None:
+        db.execute(_ARCHIVE)
 
     return steps

@@ -42,6 +42,7 @@ class Batch:
     changes: list[Attributed] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
     held: list[tuple[str, str]] = field(default_factory=list)
+    archive: dict[tuple[str, str], str | None] = field(default_factory=dict)
     size: int = 0
     authors: set[int] = field(default_factory=set)
     echo: bool = False
@@ -53,16 +54,30 @@ class Batch:
     writers: list[Writer] = field(default_factory=list)
 
     def add(
-        self, entry: LogEntry, verdict: Verdict, author: int, broadcast_id: str | None = None
+        self,
+        entry: LogEntry,
+        verdict: Verdict,
+        author: int,
+        broadcast_id: str | None = None,
+        restored: str | None = None,
     ) -> None:
-        """Take one applied update: it gets the next seq."""
+        """Take one applied update: it gets the next seq.
+
+        broadcast_id is of all its changes, restored of the deletions that it lifts.
+        """
         self.seq += 1
         self.entries.append(entry)
         self.size += len(entry.update)
         self.authors.add(author)
         self.echo = self.echo or verdict.echo
         self.changes += [
-            Attributed(change, entry.actor, self.seq, broadcast_id) for change in verdict.changes
+            Attributed(
+                change,
+                entry.actor,
+                self.seq,
+                restored if _lifts(change) and restored is not None else broadcast_id,
+            )
+            for change in verdict.changes
         ]
         self.rows.owners += verdict.rows.owners
         self.rows.entities += verdict.rows.entities
@@ -123,7 +138,15 @@ class Batch:
             refused=self.rows.refused,
             held=self.held,
             released=self.rows.released,
+            archived=[
+                (*key, content) for key, content in self.archive.items() if content is not None
+            ],
+            unarchived=[key for key, content in self.archive.items() if content is None],
         )
+
+
+def _lifts(change: Change) -> bool:
+    return change.root == "deleted" and change.after is None
 
 
 def _entry(event: TextChatEvent) -> EventEntry:

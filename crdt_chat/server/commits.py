@@ -4,7 +4,7 @@ No fixed window: an update on a quiet page is committed at once. While commits f
 pause between two grows with the audience (what one frame to everybody costs), to at most the limit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -72,6 +72,10 @@ class Commits:
         """Whether anything is on its way to the disk, or about to be."""
         return self._running
 
+    def archive(self, noted: Mapping[tuple[str, str], str | None]) -> None:
+        """What the update queued last changes of what deletions took away: durable with it."""
+        self._pending.archive.update(noted)
+
     @property
     def covering(self) -> Batch | None:
         """The batch whose commit makes all that is applied durable; None: it is already."""
@@ -82,14 +86,20 @@ class Commits:
         self._pending = Batch(seq)
         self._stopped = False
 
-    def add(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> None:
-        """Queue one applied update for the next commit."""
+    def add(
+        self,
+        verdict: Verdict,
+        author: Author,
+        broadcast_id: str | None = None,
+        restored: str | None = None,
+    ) -> None:
+        """Queue one applied update for the next commit; arguments as `Batch.add`."""
         services = self._services
         now = services.clock.now()
         entry = LogEntry(
             services.ids.origin(), author.user, str(author.connection), now, verdict.update
         )
-        self._pending.add(entry, verdict, author.connection, broadcast_id)
+        self._pending.add(entry, verdict, author.connection, broadcast_id, restored)
         services.queue.add(len(verdict.update))
         if not self._running:
             self._running = True

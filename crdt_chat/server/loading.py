@@ -22,6 +22,7 @@ class LoadedPage:
     epoch: int = 1
     snapshot_seq: int = 0
     held: dict[str, str] = field(default_factory=dict)
+    archived: list[tuple[str, str, str]] = field(default_factory=list)
     last_event: int = 0
 
 
@@ -33,8 +34,15 @@ async def load_page(
     if stored is None:
         return LoadedPage(Page(limits, server_client))
     page = page_of(stored, limits, server_client)
-    seq, covered = stored.seq, stored.snapshot_seq
-    return LoadedPage(page, seq, stored.epoch, covered, dict(stored.held), stored.last_event)
+    return LoadedPage(
+        page,
+        stored.seq,
+        stored.epoch,
+        stored.snapshot_seq,
+        dict(stored.held),
+        stored.archived,
+        stored.last_event,
+    )
 
 
 def page_of(stored: StoredPage, limits: PageLimits, server_client: int) -> Page:

@@ -196,8 +196,7 @@ class Room:
         elif sync != "update":
             # One that answers an older step 1 may lack what a failed commit took away since.
             peer.gapped = peer.asked > 0
-        self._queue(verdict, Author(peer.grant.user, peer.id))
-        if self.suspended:
+        if not self._queue(verdict, Author(peer.grant.user, peer.id)):
             peer.gapped = True
             return None
         self._tell(peer, verdict)
@@ -255,9 +254,10 @@ class Room:
         accepted = len(verdict.keys) - len(rules)
         self.services.metrics.judged(verdict.kind, seconds, accepted, rules)
 
-    def _queue(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> None:
+    def _queue(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> bool:
+        """Queue what was applied for the next commit. False: the page is being rebuilt."""
         if not verdict.update:
-            return
+            return True
         self.states.clear()
         noted = self.archive.note(verdict.changes, self.page.deleted)
         back = self.archive.returned(verdict.changes, self.page.deleted)
@@ -265,12 +265,11 @@ class Room:
         restored = (broadcast_id or self.services.ids.text()) if back else None
         self._commits.add(verdict, author, broadcast_id, restored)
         self._commits.archive(noted)
-        if back:
-            self._write_back(back, author, restored)
+        return not back or self._write_back(back, author, restored)
 
     def _write_back(
         self, back: list[tuple[str, str, Json]], author: Author, broadcast_id: str | None
-    ) -> None:
+    ) -> bool:
         """With the last deletion lifted the server writes back what it removed (design 3).
 
         What no longer fits on the page, or is hidden, stays in the archive.
@@ -282,11 +281,11 @@ class Room:
                 verdict = self.page.write(back, grant, now, keep_past=True)
             except PageBroken as fault:
                 self.break_down(fault)
-                return
+                return False
             if verdict.kind != "refused":
-                self._queue(verdict, Author(author.user, SERVER), broadcast_id)
-                return
+                return self._queue(verdict, Author(author.user, SERVER), broadcast_id)
             back = without(back, [refusal.key for refusal in verdict.refusals])
+        return True
 
     def _tell(self, peer: Peer, verdict: Verdict) -> None:
         """What the sender hears of its frame, once the commit that covers it is durable."""

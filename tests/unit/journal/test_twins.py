@@ -59,6 +59,7 @@ class History:
             "entities": [(chance.choice("abc"), "ada", chance.randint(1, 9)) for _ in some],
             "refused": [(chance.randint(1, 3), chance.randint(1, 3), 1, "reset") for _ in some],
             "held": [(chance.choice("abc"), chance.choice("123")) for _ in some],
+            "archived": [("comments", chance.choice("abc"), chance.choice("123")) for _ in some],
         }
 
     def commit(self, heads):
@@ -73,6 +74,7 @@ class History:
             [event(user=chance.choice(["ada", "eve"])) for _ in range(chance.randint(0, 2))],
             [self.key() for _ in range(chance.randint(0, 3))],
             released=chance.sample("abc", chance.randint(0, 1)),
+            unarchived=[("comments", key) for key in chance.sample("abc", chance.randint(0, 1))],
             usage=[(chance.choice(["updates", "bytes"]), chance.randint(1, 9))],
             **self.gate(),
         )
@@ -115,7 +117,7 @@ async def everything(store):
     for name in NAMES:
         page = await store.load(*name)
         if page is not None:
-            for rows in (page.owners, page.entities, page.refused, page.held, page.retired):
+            for rows in (page.owners, page.entities, page.refused, page.held, page.archived, page.retired):
                 rows.sort()
         said[name] = page
         for verb in ("read", "events"):

@@ -1,0 +1,125 @@
+"""What deletions took away, so that lifting the last of them brings it back (design 3, "Restoring").
+
+A Y.Doc forgets what was removed from it, and the history may have been pruned: so the last value of
+every key that went with a deletion is kept beside the document until it is back, or erased.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+from crdt_chat.page.layout import annotation_of, entity_of
+from crdt_chat.page.verdict import Change, Json
+
+RESTORED: Final = ("annotations", "comments", "resolved", "reactions")
+"""The roots that a deletion empties and its lifting fills again: what others lie below comes first."""
+
+Deleted: TypeAlias = Callable[[str], bool]
+"""Whether a deletion of this very annotation or comment stands."""
+
+Key: TypeAlias = tuple[str, str]
+
+
+class Archive:
+    """The last value of every key that a deletion removed, as JSON text by (root, name).
+
+    limit: characters of JSON; beyond it the oldest is forgotten, and cannot be restored any more.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str, str]], limit: int) -> None:
+        self._kept = {(root, name): content for root, name, content in rows}
+        self._size = sum(map(len, self._kept.values()))
+        self._limit = limit
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def note(self, changes: Iterable[Change], deleted: Deleted) -> dict[Key, str | None]:
+        """Keep what these changes removed under a standing deletion, forget what is there again.
+
+        Returns what has to be persisted of it: new content by key, None where it is forgotten.
+        """
+        noted: dict[Key, str | None] = {}
+        for change in changes:
+            if change.root not in RESTORED:
+                continue
+            key = (change.root, change.name)
+            if change.after is not None:
+                self._forget(key, noted)
+            elif key not in self._kept and _covered(*key, deleted):
+                noted[key] = self._kept[key] = json.dumps(change.before, ensure_ascii=False)
+                self._size += len(self._kept[key])
+        while self._size > self._limit:
+            self._forget(next(iter(self._kept)), noted)
+        return noted
+
+    def forget(self, keys: Iterable[Key]) -> dict[Key, str | None]:
+        """Keep these no longer; returns as `note` does."""
+        noted: dict[Key, str | None] = {}
+        for key in keys:
+            self._forget(key, noted)
+        return noted
+
+    def _forget(self, key: Key, noted: dict[Key, str | None]) -> None:
+        content = self._kept.pop(key, None)
+        if content is not None:
+            self._size -= len(content)
+            noted[key] = None
+
+    def below(self, entity: str) -> list[tuple[str, str, Json]]:
+        """What is kept of an annotation or comment and of what lay below it."""
+        return [
+            (*key, json.loads(content))
+            for key, content in self._kept.items()
+            if entity in entities_above(*key)
+        ]
+
+    def returned(self, changes: Iterable[Change], deleted: Deleted) -> list[tuple[str, str, Json]]:
+        """The writes that lifted deletions call for: root, name, value; parents first."""
+        lifted = lifted_by(changes) if self._kept else set()
+        if not lifted:
+            return []
+        back = [
+            (*key, json.loads(content))
+            for key, content in self._kept.items()
+            if not lifted.isdisjoint(entities_above(*key)) and not _covered(*key, deleted)
+        ]
+        return sorted(back, key=lambda write: (RESTORED.index(write[0]), write[1]))
+
+
+def lifted_by(changes: Iterable[Change]) -> set[str]:
+    """The annotations and comments of which these changes remove a `deleted` entry."""
+    return {
+        entity_of("deleted", change.name)
+        for change in changes
+        if change.root == "deleted" and change.after is None
+    }
+
+
+def entities_above(root: str, name: str) -> tuple[str, ...]:
+    """The entities whose deletion takes this key with it, the annotation first."""
+    annotation = annotation_of(name)
+    return (
+        (annotation,)
+        if root in ("annotations", "resolved")
+        else (annotation, entity_of(root, name))
+    )
+
+
+def without(
+    operations: Sequence[tuple[str, str, Json]], refused: Iterable[str]
+) -> list[tuple[str, str, Json]]:
+    """The operations but those refused (`root/name`) and what lies below them."""
+    gone = set(refused)
+    entities = {
+        key.partition("/")[2] for key in gone if key.startswith(("annotations/", "comments/"))
+    }
+    return [
+        (root, name, value)
+        for root, name, value in operations
+        if f"{root}/{name}" not in gone and entities.isdisjoint(entities_above(root, name))
+    ]
+
+
+def _covered(root: str, name: str, deleted: Deleted) -> bool:
+    return any(deleted(entity) for entity in entities_above(root, name))
