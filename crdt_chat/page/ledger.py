@@ -27,7 +27,8 @@ class Ledger:
     """The facts that the rules look up, each in constant time.
 
     gone: creator and time of annotations and comments that are not there now; of the others the
-    document tells. standing: per annotation or comment the (encoded) users whose deletion of it stands.
+    document tells. reset: client ids whose replicas were told to start anew. standing: per annotation
+    or comment the (encoded) users whose deletion of it stands.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Ledger:
         "held",
         "owners",
         "reacting",
+        "reset",
         "standing",
     )
 
@@ -48,6 +50,7 @@ class Ledger:
         self.standing: dict[str, set[str]] = {}
         self.closed: set[str] = set()
         self.reacting: dict[str, int] = {}
+        self.reset: set[int] = set()
         self.annotations = 0
         self.comments = 0
 
@@ -60,6 +63,11 @@ class Ledger:
             self.gone.setdefault(name, Past(users.setdefault(creator, creator), created))
         self.held.update(rows.held)
         self.held.difference_update(rows.released)
+        self.refuse(rows)
+
+    def refuse(self, rows: GateRows) -> None:
+        """Remember whose replicas hold what was refused for good: only a fresh document mends them."""
+        self.reset.update(client for client, _, _, repair in rows.refused if repair == "reset")
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Count what has changed in the document."""

@@ -84,6 +84,10 @@ class Page:
             return True
         return owner == user
 
+    def was_reset(self, client: int) -> bool:
+        """Whether the replica with this client id was told to start anew, and comes back as it was."""
+        return client in self._content.ledger.reset
+
     def receive(self, update: bytes, sync: Sync, grant: Grant, now: int) -> Verdict:  # noqa: ARG002
         """Judge a peer's update and apply what of it is good.
 

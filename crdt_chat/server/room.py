@@ -12,6 +12,7 @@ held anywhere. Any exception out of `apply` and any failed commit end in recover
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import anyio
 
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 SERVER = 0
 """The connection number of server-made operations."""
+
+RELOAD = "a change was not allowed here: reload the page to go on"
 
 EventListener = Callable[[EventRow], None]
 
@@ -119,6 +122,7 @@ class Room:
                 "limits": {
                     "frame": self.services.limits.frame_bytes,
                     "batch": self.services.limits.first_batch_bytes,
+                    **asdict(self.page.limits),
                 },
             }
         )
@@ -164,9 +168,15 @@ class Room:
                 peer.abort()
 
     def announce(self, peer: Peer, client: int) -> None:
-        """A connection announces its Yjs client id; one that belongs to another is not bound."""
-        if not self.suspended and self.page.announce(client, peer.grant.user):
-            self.people.presence.bind(peer.id, client)
+        """A connection announces its Yjs client id; one that belongs to another is not bound.
+
+        A replica that missed its reset would differ for ever without anybody noticing: told again.
+        """
+        if self.suspended or not self.page.announce(client, peer.grant.user):
+            return
+        self.people.presence.bind(peer.id, client)
+        if self.page.was_reset(client):
+            self._reset(peer)
 
     # The commit path
 
@@ -294,12 +304,17 @@ class Room:
         if verdict.refusals:
             batch.controls.append((peer, _refused(verdict)))
         if verdict.repair == "reset" and not peer.speaks_control:
-            fault = Forbidden("a change was not allowed here: reload the page to go on")
-            batch.closes.append((peer, fault))
+            batch.closes.append((peer, Forbidden(RELOAD)))
         if not peer.gapped:
             batch.saved[peer] = peer.frames
         if covering is None:
             batch.release()
+
+    def _reset(self, peer: Peer) -> None:
+        if peer.speaks_control:
+            peer.control({"type": "refused", "reset": True, "operations": []})
+        else:
+            peer.close(Forbidden(RELOAD))
 
     def _prepare(self, batch: Batch) -> PageCommit:
         batch.rows.owners += self.page.announced

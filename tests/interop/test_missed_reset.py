@@ -8,18 +8,7 @@ from yjs_peer import YjsPeers
 pytestmark = pytest.mark.node
 
 
-@pytest.mark.parametrize(
-    "edited_meanwhile",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                reason="her deletions hit nothing live any more: nobody notices"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("edited_meanwhile", [False, True])
 def test_who_missed_a_reset_is_told_again(
     yjs: YjsPeers, server: RealServer, edited_meanwhile: bool
 ) -> None:
