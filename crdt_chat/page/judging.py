@@ -12,12 +12,11 @@ def judge_all(hearing: Hearing) -> None:
     Nothing is applied: if it raises Gap, nothing has happened.
     """
     drafts = list(hearing.arrival.drafts.values())
-    for draft in drafts:
-        if draft.live and draft.effect != "none":
-            hearing.recall(draft)
     if len(drafts) > 1:
         drafts.sort(key=lambda draft: _rank(hearing, draft))
     for draft in drafts:
+        if draft.live and draft.effect != "none":
+            hearing.recall(draft)
         draft.refusal = judge(hearing, draft)
         if draft.refusal is None:
             hearing.accept(draft)

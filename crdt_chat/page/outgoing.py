@@ -6,7 +6,7 @@
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
-from crdt_chat.page.index import BURNT, MENDED, OFF, Entry, Index, Owner
+from crdt_chat.page.index import BURNT, MENDED, OFF, Index, Owner
 from crdt_chat.page.update import Gc, Item, Struct, encode
 from crdt_chat.page.verdict import Change, Repair
 
@@ -154,15 +154,16 @@ def effects(arrival: Arrival) -> tuple[tuple[Change, ...], list[Expected]]:
 
 def learn(arrival: Arrival, index: Index) -> None:
     """Let the index know what was applied."""
-    entries: dict[Draft, Entry] = {}
-    for (root, name), change in arrival.drafts.items():
-        if change.fate != "gc":
-            entry = entries[change] = change.commit()
-            if change.entry is None:
-                index.entries[root][name] = entry
+    for (root, name), draft in arrival.drafts.items():
+        if draft.fate != "gc":
+            entry = draft.commit()
+            if draft.entry is None:
+                index.entries[root][name] = draft.entry = entry
     for client, placed in arrival.placed.items():
-        for struct, draft, number in placed:
-            owner: Owner | None = BURNT if draft is None else entries.get(draft)
-            if owner is None:
-                owner = MENDED if draft is not None and draft.mended else BURNT
+        for struct, change, number in placed:
+            owner: Owner = BURNT
+            if change is not None and change.fate != "gc" and change.entry is not None:
+                owner = change.entry
+            elif change is not None and change.mended:
+                owner = MENDED
             index.append(client, owner, number, struct.length)

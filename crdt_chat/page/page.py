@@ -175,17 +175,11 @@ class Page:
         rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
         keys = _keys(arrival)
         changes, expected = effects(arrival)
-        verdict = Verdict(
-            "refused" if refused else "accepted",
-            keys,
-            _worst(refused),
-            _refusals(refused),
-            update,
-            bool(refused) or outgoing.altered,
-            changes,
-            rows,
-            arrival.bare + len(keys),
-        )
+        verdict = Verdict("accepted", keys, "none", (), update, outgoing.altered, changes, rows)
+        verdict.operations = arrival.bare + len(keys)
+        if refused:
+            verdict.kind, verdict.repair = "refused", _worst(refused)
+            verdict.refusals, verdict.echo = _refusals(refused), True
         if update:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
@@ -274,6 +268,4 @@ def _refusals(refused: Iterable[Draft]) -> tuple[Refusal, ...]:
 
 def _worst(refused: Sequence[Draft]) -> Repair:
     """The repair that the sender needs: a reset if any refused key cannot be mended otherwise."""
-    if not refused:
-        return "none"
     return "rollback" if all(draft.mended for draft in refused) else "reset"
