@@ -7,6 +7,9 @@ from store.batch import Heads
 from store.pages import PageRow
 from store.records import Conflict, PageCommit, Rewrite, Rewritten
 
+ATTEMPTS = 5
+"""How often to try to empty the log; each waits for readers as long as the connection's timeout."""
+
 
 def rewrite(
     db: sqlite3.Connection,
@@ -32,10 +35,23 @@ def rewrite(
     return Rewritten(page.epoch, page.seq, timestamps)
 
 
+def wipe(db: sqlite3.Connection) -> None:
+    """Rewrite the file and empty its log; secure_delete leaves copies that moved within a page.
+
+    Raises sqlite3.OperationalError if a reader holds on to the log for longer than the timeout.
+    """
+    db.execute("VACUUM")
+    for _ in range(ATTEMPTS):
+        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return
+    raise sqlite3.OperationalError("readers kept the log from being emptied")
+
+
 def _replace(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> tuple[int, ...]:
     _retire(db, page, new)
     _history(db, page, new)
-    page.epoch += 1
+    page.epoch = max(page.epoch + 1, new.epoch)
     page.origins = None
     db.execute(journal.INSERT, journal.appended(page, new.entry))
     journal.put_snapshot(db, page, page.seq, new.entry.update)
@@ -62,6 +78,7 @@ def _replace(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> tuple[int, 
 def _retire(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:
     """Empty the gate's tables; the old epoch's client ids are refused from now on."""
     retired = db.execute(gate.RETIRED.select, (page.id,)).fetchall()
+    erased = [digest for (digest,) in db.execute(gate.ERASED.select, (page.id,))]
     query = "SELECT client FROM client_owner WHERE page = ?"
     owned = [client for (client,) in db.execute(query, (page.id,))]
     for table in gate.TABLES:
@@ -73,6 +90,8 @@ def _retire(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:
         gate.put(db, page, gate.RETIRED, (client, epoch))
     for client in {*owned, *new.retire} - kept:
         gate.put(db, page, gate.RETIRED, (client, page.epoch))
+    for digest in {*erased, *new.erased}:
+        gate.put(db, page, gate.ERASED, (digest,))
 
 
 def _history(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:

@@ -1,4 +1,4 @@
-"""The gate's own state beside the document: owners, entities, refused, held, archived, retired.
+"""The gate's own state beside the document: owners, entities, refused, held, archived, retired, erased.
 
 Opaque rows here. All of a page's rows are covered by `gate_sum` in the page's row, so that a lost,
 added or changed row is noticed when the page is loaded.
@@ -53,7 +53,8 @@ REFUSED = Table("refused", ("client", "clock", "length", "repair"), 2)
 HELD = Table("held", ("name", "content"), 1)
 ARCHIVED = Table("archived", ("root", "name", "content"), 2)
 RETIRED = Table("retired", ("client", "epoch"), 1)
-TABLES = (OWNERS, ENTITIES, REFUSED, HELD, ARCHIVED, RETIRED)
+ERASED = Table("erased", ("digest",), 1)
+TABLES = (OWNERS, ENTITIES, REFUSED, HELD, ARCHIVED, RETIRED, ERASED)
 _INSERTS = {table.name: table.insert for table in TABLES}
 
 
@@ -113,3 +114,4 @@ def load(db: sqlite3.Connection, page: PageRow, into: StoredPage) -> None:
     into.held = found["held"]
     into.archived = found["archived"]
     into.retired = [client for client, _ in found["retired"]]
+    into.erased = [digest for (digest,) in found["erased"]]

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
-from store import readmodel, tenants
+from store import moderation, readmodel, tenants
 from store.errors import Closed, StoreError
 from store.faults import UNREADABLE
 from store.integrity import differences
@@ -49,6 +49,7 @@ class MemoryStore:
         self._usage: dict[tuple[str, int, str, str], int] = {}
         self._closed = False
         self.trust = tenants.in_memory()
+        self.moderation = moderation.in_memory()
 
     def _open(self) -> None:
         if self._closed:
@@ -182,7 +183,9 @@ class MemoryStore:
         old = self._page(tenant, page)
         if expected_seq not in (None, old.seq):
             return Conflict(tuple(r for r in old.rows if r.seq > (expected_seq or 0)))
-        new = MemoryPage(old.seq, old.epoch + 1, old.updated, last_event=old.last_event)
+        epoch = max(old.epoch + 1, rewrite.epoch)
+        new = MemoryPage(old.seq, epoch, old.updated, last_event=old.last_event)
+        new.erased = old.erased | {*rewrite.erased}
         new.rows = history(old.rows, rewrite)
         new.append(rewrite.entry)
         new.snapshot, new.snapshot_seq = bytes(rewrite.entry.update), new.seq
@@ -195,6 +198,10 @@ class MemoryStore:
         stamps = new.stamp(rewrite.events, rewrite.entry.at)
         self._pages[tenant, page] = new
         return Rewritten(new.epoch, new.seq, stamps)
+
+    async def wipe(self) -> None:
+        """Nothing is left in memory as it is."""
+        self._open()
 
     async def reproject(self, tenant: str, page: str, projected: Sequence[Projected]) -> bool:
         """Replace the page's read model."""

@@ -40,6 +40,7 @@ class MemoryPage:
     held: dict[str, str] = field(default_factory=dict)
     archived: dict[tuple[str, str], str] = field(default_factory=dict)
     retired: dict[int, int] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def append(self, entry: LogEntry) -> None:
@@ -97,6 +98,7 @@ class MemoryPage:
             list(self.held.items()),
             [(*key, content) for key, content in self.archived.items()],
             sorted(self.retired),
+            sorted(self.erased),
             self.last_event,
         )
 

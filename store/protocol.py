@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
+from store.moderation import Moderated
 from store.records import (
     CommitResult,
     Conflict,
@@ -104,6 +105,11 @@ class Store(Reader, Protocol):
         """The tenants, what was revoked, and the audit log."""
         ...
 
+    @property
+    def moderation(self) -> Moderated:
+        """What was flagged and moderated, with reasons."""
+        ...
+
     async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
         """Append what these pages say, each page's part whole or not at all.
 
@@ -131,6 +137,10 @@ class Store(Reader, Protocol):
         Conflict if the head is not `expected_seq` (None: whatever it is). A page whose log,
         snapshot or tables are damaged is whole again afterwards.
         """
+        ...
+
+    async def wipe(self) -> None:
+        """Leave no byte on the disk of what was removed: free pages and log are emptied."""
         ...
 
     async def reproject(self, tenant: str, page: str, projected: Sequence[Projected]) -> bool:

@@ -128,6 +128,7 @@ class StoredPage:
     held: list[tuple[str, str]] = field(default_factory=list)
     archived: list[tuple[str, str, str]] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
     last_event: int = 0
 
 
@@ -137,7 +138,8 @@ class Rewrite:
 
     entry is journaled as the first row of the new epoch: its update is the whole new state, which
     becomes the snapshot, too. Gate rows and projected are complete, not additions. retire names Yjs
-    client ids of the old epoch; those that had an owner are retired anyway. history says what
+    client ids of the old epoch; those that had an owner are retired anyway. erased are digests of names that
+    nobody may write again; those of older epochs stay. The new epoch is at least `epoch`. history says what
     becomes of older rows of the log: kept, redacted (who and what emptied; only those by `actors`,
     where it is given) or deleted. Without keep_events the event log starts anew, too.
     """
@@ -151,6 +153,8 @@ class Rewrite:
     held: Sequence[tuple[str, str]] = ()
     archived: Sequence[tuple[str, str, str]] = ()
     retire: Sequence[int] = ()
+    erased: Sequence[str] = ()
+    epoch: int = 0
     history: Literal["keep", "redact", "delete"] = "delete"
     actors: frozenset[str] | None = None
     keep_events: bool = False

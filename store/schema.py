@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store import tenants
+from store import moderation, tenants
 from store.errors import Damaged, NotAStore, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x43524443
 """`CRDC` in the SQLite header: https://www.sqlite.org/fileformat2.html#application_id"""
 
-VERSION = 3
+VERSION = 4
 
 _CORE = """
 CREATE TABLE page (
@@ -78,6 +78,11 @@ _ARCHIVE = """
 CREATE TABLE archived (
     page INTEGER NOT NULL REFERENCES page, root TEXT NOT NULL, name TEXT NOT NULL,
     content TEXT NOT NULL, PRIMARY KEY (page, root, name)
+) STRICT, WITHOUT ROWID
+"""
+_ERASED = """
+CREATE TABLE erased (
+    page INTEGER NOT NULL REFERENCES page, digest TEXT NOT NULL, PRIMARY KEY (page, digest)
 ) STRICT, WITHOUT ROWID
 """
 
@@ -246,5 +251,10 @@ def migrations() -> "Migrations":
     @steps()
     def m003_archive(db: "Database") -> None:
         db.execute(_ARCHIVE)
+
+    @steps()
+    def m004_moderation(db: "Database") -> None:
+        for statement in (*moderation.TABLES, _ERASED):
+            db.execute(statement)
 
     return steps

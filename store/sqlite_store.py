@@ -13,6 +13,7 @@ from store import backup, epochs, integrity, journal, pages, readmodel, retentio
 from store.batch import Heads
 from store.faults import of_file
 from store.lock import FileLock
+from store.moderation import ModerationTables
 from store.protocol import Project
 from store.records import (
     CommitResult,
@@ -52,6 +53,9 @@ class SqliteStore(SqliteReader):
         reopen = partial(schema.connect, self.path)
         self._writer = Writer(db, Heads(complete=self._complete), reopen)
         self.trust = TenantTables(
+            self._readers.read, lambda work: self._writer.call(lambda db, _: work(db))
+        )
+        self.moderation = ModerationTables(
             self._readers.read, lambda work: self._writer.call(lambda db, _: work(db))
         )
 
@@ -98,6 +102,10 @@ class SqliteStore(SqliteReader):
         return await self._writer.call(
             lambda db, heads: epochs.rewrite(db, heads, name, expected_seq, rewrite)
         )
+
+    async def wipe(self) -> None:
+        """Rewrite the file, so that nothing of what was removed is left in it or its log."""
+        await self._writer.call(lambda db, _: epochs.wipe(db))
 
     async def reproject(self, tenant: str, page: str, projected: Sequence[Projected]) -> bool:
         """Replace the page's read model."""

@@ -103,6 +103,8 @@ class History:
             [event() for _ in range(chance.randint(0, 2))],
             [self.key() for _ in range(chance.randint(0, 3))],
             retire=[chance.randint(1, 9)],
+            erased=[chance.choice("xyz")],
+            epoch=chance.choice([0, 7]),
             history=chance.choice(["keep", "redact", "delete"]),
             actors=chance.choice([None, frozenset({"ada"})]),
             keep_events=chance.random() < 0.5,

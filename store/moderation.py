@@ -1,0 +1,143 @@
+"""What readers flagged and moderators did, with reasons: rows beside the pages, erased with them."""
+
+import sqlite3
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+TABLES = (
+    """
+    CREATE TABLE moderation (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, page TEXT NOT NULL,
+        at INTEGER NOT NULL, user TEXT NOT NULL, action TEXT NOT NULL, entity TEXT NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX moderation_of_page ON moderation (tenant, page, id)",
+)
+"""The statements of the migration that makes the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModerationEntry:
+    """Who did what to which annotation or comment (or `page`), when (ms), and why. id: the store's."""
+
+    tenant: str
+    page: str
+    at: int
+    user: str
+    action: str
+    entity: str
+    reason: str
+    id: int = 0
+
+
+class Moderated(Protocol):
+    """The verbs. What a changing verb has answered is durable."""
+
+    async def note(self, entry: ModerationEntry) -> int:
+        """Append an entry; returns its id."""
+        ...
+
+    async def of(self, tenant: str, page: str) -> list[ModerationEntry]:
+        """The entries of a page, oldest first."""
+        ...
+
+    async def by(self, tenant: str, user: str) -> list[ModerationEntry]:
+        """What one user flagged or did, on all pages of the tenant, oldest first."""
+        ...
+
+    async def erase(
+        self,
+        tenant: str,
+        *,
+        page: str | None = None,
+        user: str | None = None,
+        entities: Sequence[str] = (),
+    ) -> None:
+        """Remove entries: those by `user` or naming her, on `page` those of `entities` (none: all)."""
+        ...
+
+
+_COLUMNS = "tenant, page, at, user, action, entity, reason"
+_SELECT = f"SELECT {_COLUMNS}, id FROM moderation WHERE tenant = ?"  # noqa: S608
+
+
+class ModerationTables:
+    """Implements Moderated. write runs its argument alone where it may write, read anywhere."""
+
+    def __init__(
+        self,
+        read: Callable[[Work[object]], Awaitable[object]],
+        write: Callable[[Work[object]], Awaitable[object]],
+    ) -> None:
+        self._read = read
+        self._write = write
+
+    async def note(self, entry: ModerationEntry) -> int:
+        """Append an entry."""
+        values = (entry.tenant, entry.page, entry.at, entry.user, entry.action)
+        query = f"INSERT INTO moderation ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
+
+        def work(db: sqlite3.Connection) -> int:
+            return db.execute(query, (*values, entry.entity, entry.reason)).lastrowid or 0
+
+        return await self._write(work)  # type: ignore[return-value]  # what work returns
+
+    async def of(self, tenant: str, page: str) -> list[ModerationEntry]:
+        """The entries of a page."""
+        return await self._find(" AND page = ? ORDER BY id", (tenant, page))
+
+    async def by(self, tenant: str, user: str) -> list[ModerationEntry]:
+        """The entries of one user."""
+        return await self._find(" AND user = ? ORDER BY id", (tenant, user))
+
+    async def _find(self, where: str, values: Sequence[str]) -> list[ModerationEntry]:
+        def work(db: sqlite3.Connection) -> list[ModerationEntry]:
+            return [ModerationEntry(*row) for row in db.execute(_SELECT + where, values)]
+
+        return await self._read(work)  # type: ignore[return-value]  # what work returns
+
+    async def erase(
+        self,
+        tenant: str,
+        *,
+        page: str | None = None,
+        user: str | None = None,
+        entities: Sequence[str] = (),
+    ) -> None:
+        """Remove entries."""
+
+        def work(db: sqlite3.Connection) -> None:
+            gone = "DELETE FROM moderation WHERE tenant = ?"
+            if user is not None:
+                named = " AND (user = ? OR instr(entity, ?) OR instr(reason, ?))"
+                db.execute(gone + named, (tenant, user, user, user))
+            if page is None:
+                return
+            if not entities:
+                db.execute(gone + " AND page = ?", (tenant, page))
+            for entity in entities:
+                here = " AND page = ? AND (entity = ? OR substr(entity, 1, ?) = ?)"
+                below = f"{entity}/"
+                db.execute(gone + here, (tenant, page, entity, len(below), below))
+
+        await self._write(work)
+
+
+def in_memory() -> ModerationTables:
+    """Tables of their own that nothing outlives, for the store in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for statement in TABLES:
+        db.execute(statement)
+
+    async def run(work: Work[object]) -> object:
+        return work(db)
+
+    tables = ModerationTables(run, run)
+    weakref.finalize(tables, db.close)
+    return tables
