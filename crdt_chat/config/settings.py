@@ -32,6 +32,9 @@ class Limits:
     large_frames_bytes: int = _setting(
         64 * MIB, "bytes", "all frames over `frame_bytes` in the process", "the rest wait unread"
     )
+    large_frame_s: float = _setting(
+        300.0, "s", "for a frame over `frame_bytes` to come in whole", "cut"
+    )
     frame_bytes: int = _setting(1 * MIB, "bytes", "any later frame", "close 4413")
     unknown_client_ids: int = _setting(
         1_000, "ids", "ids in a peer's state vector that the server has not", "close 4400"
@@ -79,6 +82,9 @@ class Limits:
     )
     gap_patience_s: float = _setting(
         60.0, "s", "an update that lacks others' structs is asked for again", "judged as it is"
+    )
+    request_s: float = _setting(
+        10.0, "s", "for the head of an HTTP request to come, and again for its body", "cut"
     )
     ping_s: float = _setting(20.0, "s", "between protocol pings")
     pong_s: float = _setting(5.0, "s", "for the answer to a ping", "lost: gone from presence")

@@ -18,7 +18,7 @@ from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.outgoing import assemble, effects
 from crdt_chat.page.update import Item, decode
-from crdt_chat.page.vector import encode_vector, known_part
+from crdt_chat.page.vector import UNKNOWN_IDS, encode_vector, known_part
 from crdt_chat.page.verdict import (
     Counts,
     GateRows,
@@ -197,12 +197,12 @@ class Page:
             {client: runs.end for client, runs in self._content.index.runs.items()}
         )
 
-    def diff(self, state_vector: bytes) -> bytes:
+    def diff(self, state_vector: bytes, unknown: int = UNKNOWN_IDS) -> bytes:
         """What a peer with this state vector lacks, as one Yjs update (v1).
 
-        Raises Malformed for a bad vector, TooLarge for one of too many unknown client ids, PageBroken.
+        Raises Malformed for a bad vector or one of more than `unknown` unknown ids, PageBroken.
         """
-        known = known_part(state_vector, self._content.index)
+        known = known_part(state_vector, self._content.index, unknown)
         return self._content.document.since(encode_vector(known))
 
     def value(self, root: str, name: str) -> Json | None:

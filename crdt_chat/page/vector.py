@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from crdt_chat.errors import Malformed, TooLarge
+from crdt_chat.errors import Malformed
 from crdt_chat.page.index import Index
 from crdt_chat.page.lib0 import read_uint, write_uint
 
 UNKNOWN_IDS: Final = 1_000
-"""How many unknown client ids a peer's state vector may name (design 15)."""
+"""How many unknown client ids a peer's state vector may name by default (design 15)."""
 
 
 def encode_vector(clocks: Mapping[int, int]) -> bytes:
@@ -21,15 +21,15 @@ def encode_vector(clocks: Mapping[int, int]) -> bytes:
     return bytes(out)
 
 
-def known_part(data: bytes, index: Index) -> dict[int, int]:
+def known_part(data: bytes, index: Index, unknown: int = UNKNOWN_IDS) -> dict[int, int]:
     """What of a peer's state vector names clocks that this page has.
 
-    Raises Malformed for bad bytes, TooLarge for more ids than the page has plus UNKNOWN_IDS.
+    Raises Malformed for bad bytes, and for more ids than the page has plus `unknown`.
     """
     try:
         count, at = read_uint(data, 0)
-        if count > len(index.runs) + UNKNOWN_IDS:
-            raise TooLarge("the state vector names too many unknown client ids")
+        if count > len(index.runs) + unknown:
+            raise Malformed("the state vector names too many unknown client ids")
         known: dict[int, int] = {}
         for _ in range(count):
             client, at = read_uint(data, at)

@@ -14,9 +14,6 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
 from crdt_chat.protocol.wire import AwarenessEntry, awareness_of, encode_entry
 
-STATE_LIMIT = 4 * 1024
-"""Bytes of one awareness state; a larger one is dropped, the last good one stands."""
-
 KEPT_USER_FIELDS = ("color", "colorLight")
 """What a client may say about its own looks inside `user`; all else there is the grant's."""
 
@@ -43,8 +40,12 @@ class PresentUser:
 
 @dataclass(slots=True)
 class Presence:
-    """The people and awareness states of one page."""
+    """The people and awareness states of one page.
 
+    state_limit: bytes of one awareness state; a larger one is dropped, the last good one stands.
+    """
+
+    state_limit: int = 4 * 1024
     attendances: dict[int, Attendance] = field(default_factory=dict)
     tabs: dict[str, int] = field(default_factory=dict)
     _owner: dict[int, int] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Presence:
         if not mine:
             return None
         entry = mine[-1]
-        state = _with_user(entry.state, attendance.grant)
+        state = _with_user(entry.state, attendance.grant, self.state_limit)
         if state is None or state == attendance.state:
             return None
         attendance.state = state
@@ -141,9 +142,9 @@ class Presence:
         return encode_entry(AwarenessEntry(client, self._last_clock, state))
 
 
-def _with_user(text: str, grant: Grant) -> str | None:
-    """The state with `user` overwritten from the grant; None where it is too large to take."""
-    if len(text) > STATE_LIMIT:
+def _with_user(text: str, grant: Grant, limit: int) -> str | None:
+    """The state with `user` overwritten from the grant; None where it is over `limit` bytes."""
+    if len(text.encode()) > limit:
         return None
     try:
         state = json.loads(text)

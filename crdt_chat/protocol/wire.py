@@ -142,6 +142,16 @@ def _text(payload: bytes) -> str:
         raise Malformed("text that is not UTF-8") from None
 
 
+def is_step1(frame: bytes) -> bool:
+    """Whether a frame that is not decoded yet calls itself a step 1."""
+    return frame.startswith(b"\x00\x00")
+
+
+def is_step2(frame: bytes) -> bool:
+    """Whether a frame that is not decoded yet calls itself a step 2."""
+    return frame.startswith(b"\x00\x01")
+
+
 def read_varuint(buffer: bytes, at: int) -> tuple[int, int]:
     """The varuint at offset `at` and the offset behind it; at most 8 bytes (2^53 - 1)."""
     value = shift = 0

@@ -65,6 +65,7 @@ class AsgiChannel:
     def __init__(self, scope: Event, receive: Receive, send: Send) -> None:
         self._offered = scope.get("extensions", {}).get("crdt_chat.transport", {})
         self.write: Callable[[bytes], bool] | None = self._offered.get("write")
+        self.backlog: Callable[[], int] | None = self._offered.get("backlog")
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -102,6 +103,18 @@ class AsgiChannel:
         """Close with this code; the reason is a sentence for people, cut to what a frame holds."""
         short = reason.encode()[:120].decode(errors="ignore")
         await self._send({"type": "websocket.close", "code": code, "reason": short})
+
+    def expect(self, size: int) -> None:
+        """Take messages of up to `size` bytes from now on, where the server offers it."""
+        limit = self._offered.get("expect")
+        if limit is not None:
+            limit(size)
+
+    async def drained(self) -> None:
+        """Return once most of what was sent has left our memory, where the server offers it."""
+        wait = self._offered.get("drained")
+        if wait is not None:
+            await wait()
 
     def abort(self) -> None:
         """Cut the connection, where the server offers it (server/sockets.py)."""

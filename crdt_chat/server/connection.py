@@ -34,6 +34,9 @@ TURN_S = 0.01
 LAST_WORD_S = 1.0
 """Seconds that a channel which takes nothing more may take to say how it ended."""
 
+OPERATION_BYTES = 4 * 1024
+"""Bytes that count as an operation, if that is more than the operations in them."""
+
 ASK_AGAIN_S = 2.0
 """A step 2 that still lacks something (another's unsent work) is asked for again after this."""
 
@@ -115,6 +118,8 @@ class _Connection:
             speaks_control=visit.speaks_control,
             abort=channel.abort if isinstance(channel, Closable) else None,
             write=channel.write if isinstance(channel, AsgiChannel) else None,
+            backlog=channel.backlog if isinstance(channel, AsgiChannel) else None,
+            states=services.states,
         )
 
     async def run(self) -> None:
@@ -138,6 +143,7 @@ class _Connection:
                 self._tasks.cancel_scope.cancel()
         finally:
             lost = self._lost or getattr(self._channel, "lost", False)
+            self.peer.unload(self.peer.state_bytes)
             self._room.leave(self.peer, lost=lost and self.peer.closing is None)
 
     def _check_room(self) -> None:
@@ -146,8 +152,10 @@ class _Connection:
         if len(self._room.peers) >= self._limits.connections_per_page:
             raise TryLater("too many people are on this page")
         user = self._visit.grant.user
-        if self._room.people.presence.tabs.get(user, 0) >= self._limits.connections_per_user:
-            raise TryLater("you have this page open too many times")
+        guard, tenant = self._visit.guard, self._visit.key.tenant
+        tabs = 0 if guard is None else guard.sessions(tenant, user)
+        if tabs > self._limits.connections_per_user:
+            raise TryLater("you are connected too many times")
 
     # Out
 
@@ -160,6 +168,7 @@ class _Connection:
                 peer.sending_since = clock.monotonic()
                 try:
                     await channel.send(frame)
+                    await self._unload()
                 except GONE:
                     # The reader is told how it ended, if the channel knows; if not, it was lost.
                     await anyio.sleep(LAST_WORD_S)
@@ -173,11 +182,20 @@ class _Connection:
                 self._tasks.cancel_scope.cancel()
                 return
             elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
+                await self._services.states.wait()
                 await self._room.catch_up(peer)
                 if not peer.outbox.frames:
                     await self._wait()
             else:
                 await self._wait()
+
+    async def _unload(self) -> None:
+        """A large state counts until its socket has got rid of it."""
+        size = 0 if self.peer.outbox.frames else self.peer.state_bytes
+        if size:
+            if isinstance(self._channel, AsgiChannel):
+                await self._channel.drained()
+            self.peer.unload(size)
 
     async def _wait(self) -> None:
         peer = self.peer
@@ -199,6 +217,8 @@ class _Connection:
             if self.peer.closing is not None:
                 # It may not be here any more (expired, revoked): nothing it says counts.
                 await self._refuse(self.peer.closing)
+            if wire.is_step1(frame):
+                await self._services.states.wait()
             began = self._services.clock.monotonic()
             try:
                 pause = self._take(frame)
@@ -235,18 +255,24 @@ class _Connection:
         """Handle one frame; returns the seconds to wait before the next. Raises RemoteFault."""
         limits = self._limits
         # Whoever was asked may answer with all that she did offline.
-        if len(frame) > (limits.first_batch_bytes if self.peer.asked else limits.frame_bytes):
+        large = len(frame) > limits.frame_bytes
+        if large and not (self.peer.asked and wire.is_step2(frame)):
             raise TooLarge("a frame over the limit")
+        if len(frame) > limits.first_batch_bytes:
+            raise TooLarge("a batch over the limit")
+        # What says nothing new costs us its length all the same.
+        weight = len(frame) / OPERATION_BYTES
         match wire.decode(frame):
             case wire.SyncStep1(vector):
                 self._room.answer(self.peer, vector)
                 return self._charge(1)
             case wire.SyncStep2(update):
-                return self._judge_step2(update)
+                return self._judge_step2(update, weight)
             case wire.Update(update):
-                return self._charge(self._judge(update, "update"))
+                return self._charge(max(weight, self._judge(update, "update")))
             case wire.Awareness(entries):
                 self._hear(entries)
+                return self._charge(weight)
             case wire.QueryAwareness():
                 self._room.people.send_states(self.peer)
                 return self._charge(1)
@@ -256,12 +282,12 @@ class _Connection:
                 pass
         return 0.0
 
-    def _judge_step2(self, update: bytes) -> float:
+    def _judge_step2(self, update: bytes, weight: float) -> float:
         peer, now = self.peer, self._services.clock.monotonic()
         peer.asked = max(0, peer.asked - 1)
         patience = self._limits.gap_patience_s
         waited = 0.0 if peer.gapped_since is None else now - peer.gapped_since
-        cost = self._judge(update, "last" if waited >= patience else "step2")
+        cost = max(weight, self._judge(update, "last" if waited >= patience else "step2"))
         if peer.gapped:
             peer.gapped_since = now if peer.gapped_since is None else peer.gapped_since
             self._ask_later()

@@ -4,11 +4,10 @@ Refusals are close codes after accept: a browser sees an HTTP refusal only as 10
 then retries for ever (design 5).
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from crdt_chat.errors import Malformed, NotFound, RemoteFault, TryLater
+from crdt_chat.errors import Malformed, NotFound, RemoteFault
 from crdt_chat.server.asked import asked_by, chosen_protocol
 from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send
@@ -28,29 +27,23 @@ class CrdtSocket:
         self._rooms = rooms
         self._authority = authority
         self._guard = guard
-        self._addresses: Counter[str] = Counter()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Accept, find out who asks for what, serve until the end."""
         if (await receive())["type"] != "websocket.connect":
             return
         channel = AsgiChannel(scope, receive, send)
-        client = scope.get("client")
-        address = client[0] if client else ""
-        self._addresses[address] += 1
-        try:
-            await self._accept(channel, scope, send, address)
-        except OSError:
-            # The peer was gone before it could be told anything.
-            return
-        finally:
-            self._addresses[address] -= 1
-            self._addresses += Counter()
+        with self._rooms.services.addresses.counted(scope):
+            try:
+                await self._accept(channel, scope, send)
+            except OSError:
+                # The peer was gone before it could be told anything.
+                return
 
-    async def _accept(self, channel: AsgiChannel, scope: Event, send: Send, address: str) -> None:
+    async def _accept(self, channel: AsgiChannel, scope: Event, send: Send) -> None:
         accept: Event = {"type": "websocket.accept", "subprotocol": chosen_protocol(scope)}
         try:
-            visit = self._visit(scope, address)
+            visit = self._visit(scope)
         except RemoteFault as fault:
             await send(accept)
             await close(channel, fault)
@@ -59,13 +52,12 @@ class CrdtSocket:
             secure = scope.get("scheme") == "wss"
             cookie = self._authority.cookie(visit.grant, secure=secure)
             accept["headers"] = [(b"set-cookie", cookie.encode())]
+        channel.expect(self._rooms.services.limits.first_batch_bytes)
         await send(accept)
         await serve(channel, visit, self._rooms)
 
-    def _visit(self, scope: Event, address: str) -> Visit:
-        limit = self._rooms.services.limits.connections_per_address
-        if self._addresses[address] > limit:
-            raise TryLater("too many connections from this address")
+    def _visit(self, scope: Event) -> Visit:
+        self._rooms.services.addresses.check(scope)
         tenant, page = split_path(scope["raw_path"])
         query = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
         key = page_key(tenant, page)

@@ -7,6 +7,7 @@ that may no longer be here is closed with 4401, and cut off if it does not take 
 import heapq
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Guard:
         self._numbers_of: dict[int, int] = {}
         self._deadlines: list[tuple[float, int]] = []
         self._ending: dict[int, Watched] = {}
+        self._people: Counter[tuple[str, str]] = Counter()
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
@@ -73,6 +75,8 @@ class Guard:
         self._watched[number] = watched
         self._numbers_of[id(session)] = number
         self._set_deadline(number, watched)
+        person = key.tenant, session.grant.user
+        self._people[person] += 1
         # Something may have been revoked between its grant and this moment.
         self._ask(number, watched)
         try:
@@ -80,6 +84,13 @@ class Guard:
         finally:
             del self._watched[number], self._numbers_of[id(session)]
             self._ending.pop(number, None)
+            self._people[person] -= 1
+            if not self._people[person]:
+                del self._people[person]
+
+    def sessions(self, tenant: str, user: str) -> int:
+        """How many sessions of a user of this tenant are here, on whatever pages."""
+        return self._people[tenant, user]
 
     def renew(self, session: Session, token: object) -> None:
         """A session brings a fresh token: from now on it counts, for the same person only.

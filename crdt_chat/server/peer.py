@@ -9,9 +9,14 @@ from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
+from crdt_chat.server.services import StateShare
 
 OWED = 4
 """Step 1s of one peer that may wait for their answer; who asks more often is read more slowly."""
+
+
+LARGE_STATE = 64 * 1024
+"""Bytes from which a state frame counts in the process's share of state frames."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +29,9 @@ class Peer:
     not come yet. batch_expected: its next step 2 may be an offline batch, which is not rated. vector
     is the last state vector it asked with, owed how many of its step 1s wait for their answer: a
     rebuilt page gives them. catching_up: it waits for the full state instead of what it missed.
+
+    backlog tells the bytes that its socket has not got rid of, unsent how many they were when it was
+    last looked at. states is the process's share of state frames, its own part of it state_bytes.
     """
 
     id: int
@@ -41,7 +49,11 @@ class Peer:
     catching_up: bool = False
     closing: RemoteFault | None = None
     sending_since: float | None = None
+    unsent: int = 0
+    states: StateShare | None = None
+    state_bytes: int = 0
     abort: Callable[[], None] | None = None
+    backlog: Callable[[], int] | None = None
     write: Callable[[bytes], bool] | None = None
     work: anyio.Event = field(default_factory=anyio.Event)
     _relief: anyio.Event = field(default_factory=anyio.Event)
@@ -74,6 +86,9 @@ class Peer:
     def state(self, frame: bytes, seq: int) -> None:
         """Queue a catch-up that covers every row up to `seq`."""
         self.catching_up = False
+        if self.states is not None and len(frame) >= LARGE_STATE:
+            self.states.take(len(frame))
+            self.state_bytes += len(frame)
         self.outbox.state(frame, seq)
         self.work.set()
 
@@ -82,6 +97,23 @@ class Peer:
         self.owed -= 1
         self.state(frame, seq)
         self.relieve()
+
+    def unload(self, size: int) -> None:
+        """`size` bytes of its states are not in our memory any more."""
+        if self.states is not None:
+            self.states.give(size)
+            self.state_bytes -= size
+
+    def stuck(self, now: float, patience: float) -> bool:
+        """Whether its socket has taken nothing for longer than `patience` seconds."""
+        if self.sending_since is None:
+            self.unsent = 0
+            return False
+        unsent = 0 if self.backlog is None else self.backlog()
+        if unsent < self.unsent:
+            self.sending_since = now
+        self.unsent = unsent
+        return now - self.sending_since > patience
 
     @property
     def choked(self) -> bool:

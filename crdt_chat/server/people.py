@@ -36,7 +36,7 @@ class People:
     """The people of one page."""
 
     def __init__(self, services: Services, peers: Mapping[int, Peer]) -> None:
-        self.presence = Presence()
+        self.presence = Presence(services.limits.awareness_bytes)
         self.listeners: set[PresenceListener] = set()
         self._services = services
         self._peers = peers

@@ -149,7 +149,7 @@ class Room:
             peer.send(wire.step1(self.page.state_vector()))
 
     def answer(self, peer: Peer, state_vector: bytes) -> None:
-        """Answer a step 1 at the commit that covers it. Raises Malformed or TooLarge."""
+        """Answer a step 1 at the commit that covers it. Raises Malformed."""
         self.states.answer(peer, state_vector)
 
     async def catch_up(self, peer: Peer) -> None:
@@ -163,8 +163,7 @@ class Room:
         """Cut off readers that have taken nothing for longer than the limit."""
         patience = self.services.limits.outbox_patience_s
         for peer in tuple(self.peers.values()):
-            stuck = peer.sending_since is not None and now - peer.sending_since > patience
-            if stuck and peer.abort is not None:
+            if peer.stuck(now, patience) and peer.abort is not None:
                 peer.abort()
 
     def announce(self, peer: Peer, client: int) -> None:

@@ -5,6 +5,8 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
 
 import anyio
 import uvicorn
@@ -13,14 +15,13 @@ from starlette.applications import Starlette
 from crdt_chat.config import Config
 from crdt_chat.server import admin_socket
 from crdt_chat.server.app import App, build
-from crdt_chat.server.sockets import Socket
+from crdt_chat.server.http import Http
+from crdt_chat.server.intake import Intake
+from crdt_chat.server.sockets import STRANGER_BYTES, Socket
 from store import open_store
 from store.protocol import Store
 
 log = logging.getLogger(__name__)
-
-FRAME_OVERHEAD = 64
-"""Bytes of y-protocols framing around the largest update."""
 
 BACKLOG = 2_048
 
@@ -122,10 +123,16 @@ def _local_config(app: Starlette) -> uvicorn.Config:
 
 def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
     limits = config.limits_in_force()
+    intake = Intake(
+        limits.large_frames_bytes, limits.first_batch_bytes, patience_s=limits.large_frame_s
+    )
+    socket: Any = partial(Socket, intake=intake, ordinary=limits.frame_bytes)
+    http: Any = partial(Http, request_s=limits.request_s)
     return uvicorn.Config(
         app,
-        ws=Socket,
-        ws_max_size=limits.first_batch_bytes + FRAME_OVERHEAD,
+        http=http,
+        ws=socket,
+        ws_max_size=STRANGER_BYTES,
         ws_ping_interval=limits.ping_s,
         ws_ping_timeout=limits.pong_s,
         ws_per_message_deflate=False,

@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crdt_chat.config import Config, Limits
+from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
 from store.protocol import Store
 
@@ -71,6 +72,31 @@ class CommitQueue:
 
 
 @dataclass(slots=True)
+class StateShare:
+    """State frames on their way to readers, in bytes, for the process; over `limit` joiners wait."""
+
+    limit: int
+    bytes: int = 0
+    _room: anyio.Event = field(default_factory=anyio.Event)
+
+    def take(self, size: int) -> None:
+        """A frame of `size` bytes was made for somebody."""
+        self.bytes += size
+
+    def give(self, size: int) -> None:
+        """`size` bytes have left our memory, or their reader is gone."""
+        self.bytes -= size
+        if self.bytes < self.limit:
+            self._room.set()
+
+    async def wait(self) -> None:
+        """Return once another frame may be made."""
+        while self.bytes >= self.limit:
+            self._room = anyio.Event() if self._room.is_set() else self._room
+            await self._room.wait()
+
+
+@dataclass(slots=True)
 class Services:
     """One server's parts, built once by the composition root (app.py)."""
 
@@ -82,3 +108,9 @@ class Services:
     metrics: Metrics
     queue: CommitQueue
     tasks: TaskGroup
+    states: StateShare = field(init=False)
+    addresses: Addresses = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.states = StateShare(self.limits.state_frames_bytes)
+        self.addresses = Addresses(self.limits.connections_per_address)

@@ -1,11 +1,13 @@
 """uvicorn's sans-IO WebSocket protocol with what a CRDT server needs of a socket.
 
-Too large a frame closes with 4413 (clients retry 1009 for ever); a ping that is not answered cuts
-the socket at once and says so, even with unsent bytes in its buffer; a socket that we ourselves
-read slowly is not taken for dead; and the app may cut a connection (ASGI extension
-`crdt_chat.transport`).
+Too large a message closes with 4413 (clients retry 1009 for ever), at the head of its frame: until
+the app says what it takes (`expect`), that is next to nothing. What is over the ordinary size takes
+a place in the Intake first. A ping that is not answered cuts the socket at once and says so, even
+with unsent bytes in its buffer; a socket that we ourselves read slowly is not taken for dead; and
+the app may cut a connection (ASGI extension `crdt_chat.transport`).
 """
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,17 +15,28 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from crdt_chat.errors import TooLarge
+from crdt_chat.server.intake import Intake
 
 SILENT = 1011
 """What the app is told of a socket whose ping was not answered."""
 
+STRANGER_BYTES = 64 * 1024
+"""The largest message of a socket whose owner is not known yet, or to whom we have said goodbye."""
+
 
 class Socket(WebSocketsSansIOProtocol):
-    """One WebSocket of the server."""
+    """One WebSocket of the server.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    ordinary: bytes of a message for which it needs no place in the intake.
+    """
+
+    def __init__(self, *args: Any, intake: Intake, ordinary: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heard = False
+        self._intake = intake
+        self._ordinary = ordinary
+        self._waits = False
+        self._place: asyncio.TimerHandle | None = None
         fail = self.conn.fail
 
         def fail_with_our_code(code: int, reason: str = "") -> None:
@@ -41,6 +54,9 @@ class Socket(WebSocketsSansIOProtocol):
             scope["extensions"]["crdt_chat.transport"] = {
                 "abort": self.transport.abort,
                 "write": self.write,
+                "expect": self.expect,
+                "drained": self.writable.wait,
+                "backlog": self.transport.get_write_buffer_size,
             }
 
     def write(self, encoded: bytes) -> bool:
@@ -53,10 +69,88 @@ class Socket(WebSocketsSansIOProtocol):
         self.transport.write(encoded)
         return True
 
+    def expect(self, size: int) -> None:
+        """From the next message on, take up to `size` bytes."""
+        self.conn.max_message_size = size
+
+    # What is coming in
+
     def data_received(self, data: bytes) -> None:
-        """Any byte is a sign of life."""
+        """Any byte is a sign of life; whether we read on depends on what is still incomplete."""
         self.heard = True
         super().data_received(data)
+        incomplete = self._incomplete
+        if self.close_sent:
+            if incomplete > STRANGER_BYTES and not self.transport.is_closing():
+                self.transport.pause_reading()
+        elif incomplete <= self._ordinary:
+            if self._waits:
+                self._leave()
+        elif self._place is None and not self._waits:
+            self._enter()
+
+    @property
+    def _incomplete(self) -> int:
+        """Bytes in memory of a message that has not come in whole."""
+        return len(self.conn.reader.buffer) + (self.conn.current_size or 0)
+
+    def _enter(self) -> None:
+        if self._intake.enter(self):
+            self._hold()
+        else:
+            self._waits = True
+            self.transport.pause_reading()
+
+    def _hold(self) -> None:
+        self._place = self.loop.call_later(self._intake.patience_s, self.transport.abort)
+
+    def proceed(self) -> None:
+        """The intake has a place: read on."""
+        self._waits = False
+        self._hold()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _leave(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._intake.forget(self)
+        if self._place is not None:
+            self._place.cancel()
+            self._place = None
+            self._intake.leave()
+
+    async def receive(self) -> Any:
+        """As uvicorn does; a large message gives up its place when the app has taken it."""
+        message = await super().receive()
+        if self._waits:
+            self.transport.pause_reading()
+        if self._place is not None and self._incomplete <= self._ordinary:
+            self._leave()
+        return message
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As uvicorn does, without keeping its place."""
+        self._leave()
+        super().connection_lost(exc)
+
+    # One growing buffer for the parts of a message: a list of them would cost many times its bytes.
+
+    def handle_text(self, event: Frame) -> None:
+        """The first part of a text message."""
+        super().handle_text(_growing(event))
+
+    def handle_bytes(self, event: Frame) -> None:
+        """The first part of a binary message."""
+        super().handle_bytes(_growing(event))
+
+    def handle_cont(self, event: Frame) -> None:
+        """Another part."""
+        self.frames[0] += event.data
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    # Signs of life
 
     def send_keepalive_ping(self) -> None:
         """Ping, and count what is heard from here on."""
@@ -67,7 +161,7 @@ class Socket(WebSocketsSansIOProtocol):
         """No pong: dead, unless it speaks or we are the ones who do not read."""
         self.pong_timer = None
         self.pending_ping_payload = None
-        if self.heard or self.read_paused:
+        if self.heard or self.read_paused or self._waits:
             self.schedule_ping()
             return
         if not self.transport.is_closing():
@@ -80,3 +174,9 @@ class Socket(WebSocketsSansIOProtocol):
         """A pong after its deadline was forgiven finds no ping in flight: nothing to do."""
         if self.pending_ping_payload is not None:
             super().handle_pong(event)
+
+
+def _growing(event: Frame) -> Frame:
+    if not event.fin:
+        event.data = bytearray(event.data)
+    return event

@@ -50,8 +50,8 @@ class States:
     def answer(self, peer: Peer, state_vector: bytes) -> None:
         """Answer a step 1 with what the peer lacks, at the commit that covers it.
 
-        While the page is being rebuilt the peer is owed the answer. Raises Malformed or TooLarge for
-        a state vector beyond reason.
+        While the page is being rebuilt the peer is owed the answer. Raises Malformed for a
+        state vector beyond reason.
         """
         peer.vector = state_vector
         peer.owed += 1
@@ -98,7 +98,8 @@ class States:
         frame = self._shared.get(state_vector)
         if frame is None:
             try:
-                frame = wire.step2(self._room.page.diff(state_vector))
+                unknown = self._room.services.limits.unknown_client_ids
+                frame = wire.step2(self._room.page.diff(state_vector, unknown))
             except PageBroken as fault:
                 self._room.break_down(fault)
                 return None

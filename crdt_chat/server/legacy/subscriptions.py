@@ -156,7 +156,9 @@ class Subscriptions:
         metrics.connected("legacy")
         code: int | None = None
         try:
-            await self._serve(socket)
+            with self._services.addresses.counted(socket.scope):
+                self._services.addresses.check(socket.scope)
+                await self._serve(socket)
         except RemoteFault as fault:
             code = fault.close_code
             await _close(socket, fault)
@@ -187,6 +189,9 @@ class Subscriptions:
             feed = self._feeds.setdefault(room, Feed(room, self._services))
             if len(feed.subscribers) >= self._services.limits.connections_per_page:
                 raise TryLater("too many people are on this page")
+            most = self._services.limits.connections_per_user
+            if self._guard.sessions(key.tenant, grant.user) >= most:
+                raise TryLater("you are connected too many times")
             subscriber = Subscriber(self._services.limits.outbox_bytes)
             number = self._services.ids.number()
             room.people.arrive(number, grant)
