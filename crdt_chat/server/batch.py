@@ -41,7 +41,7 @@ class Batch:
     entries: list[LogEntry] = field(default_factory=list)
     changes: list[Attributed] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
-    held: list[tuple[str, str]] = field(default_factory=list)
+    held: dict[str, str | None] = field(default_factory=dict)
     archive: dict[tuple[str, str], str | None] = field(default_factory=dict)
     size: int = 0
     authors: set[int] = field(default_factory=set)
@@ -82,8 +82,7 @@ class Batch:
         self.rows.owners += verdict.rows.owners
         self.rows.entities += verdict.rows.entities
         self.rows.refused += verdict.rows.refused
-        self.rows.held += verdict.rows.held
-        self.rows.released += verdict.rows.released
+        self.held |= dict.fromkeys(verdict.rows.released)
 
     def release_states(self) -> None:
         """Durable: the state frames that waited for this may go."""
@@ -136,8 +135,8 @@ class Batch:
             owners=self.rows.owners,
             entities=self.rows.entities,
             refused=self.rows.refused,
-            held=self.held,
-            released=self.rows.released,
+            held=[(name, content) for name, content in self.held.items() if content is not None],
+            released=[name for name, content in self.held.items() if content is None],
             archived=[
                 (*key, content) for key, content in self.archive.items() if content is not None
             ],

@@ -72,9 +72,13 @@ class Commits:
         """Whether anything is on its way to the disk, or about to be."""
         return self._running
 
-    def archive(self, noted: Mapping[tuple[str, str], str | None]) -> None:
-        """What the update queued last changes of what deletions took away: durable with it."""
-        self._pending.archive.update(noted)
+    def keep(self, archived: Mapping[tuple[str, str], str | None], held: Mapping[str, str]) -> None:
+        """What the update queued last changes beside the document: durable with it.
+
+        archived: what deletions took away, None for what is back; held: what was hidden.
+        """
+        self._pending.archive.update(archived)
+        self._pending.held.update(held)
 
     @property
     def covering(self) -> Batch | None:

@@ -11,8 +11,9 @@ held anywhere. Any exception out of `apply` and any failed commit end in recover
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 
 import anyio
 
@@ -218,10 +219,14 @@ class Room:
         *,
         broadcast_id: str | None = None,
         keep_past: bool = False,
+        hides: Mapping[str, str] = MappingProxyType({}),
+        shows: Sequence[str] = (),
     ) -> Verdict:
         """Make operations for a person who has no document; returns when they are durable.
 
-        broadcast_id is the request's, for events of values that cannot carry it.
+        broadcast_id is the request's, for events of values that cannot carry it. hides: content to
+        be held by the name of the annotation or comment that the operations remove; shows: names
+        whose held content they write back.
 
         Refused ones are in the verdict. Raises TryLater while the page cannot be saved.
         """
@@ -230,7 +235,9 @@ class Room:
         clock = self.services.clock
         started = clock.monotonic()
         try:
-            verdict = self.page.write(operations, grant, clock.now(), keep_past=keep_past)
+            verdict = self.page.write(
+                operations, grant, clock.now(), keep_past=keep_past, hides=hides, shows=shows
+            )
         except RemoteFault:
             raise
         except UnicodeEncodeError as error:
@@ -239,7 +246,7 @@ class Room:
             self.break_down(_broken(fault))
             raise TryLater("the page is being rebuilt") from fault
         self._count(verdict, clock.monotonic() - started)
-        self._queue(verdict, Author(grant.user, SERVER), broadcast_id)
+        self._queue(verdict, Author(grant.user, SERVER), broadcast_id, hides)
         await self.settled()
         return verdict
 
@@ -263,17 +270,27 @@ class Room:
         accepted = len(verdict.keys) - len(rules)
         self.services.metrics.judged(verdict.kind, seconds, accepted, rules)
 
-    def _queue(self, verdict: Verdict, author: Author, broadcast_id: str | None = None) -> bool:
+    def _queue(
+        self,
+        verdict: Verdict,
+        author: Author,
+        broadcast_id: str | None = None,
+        hides: Mapping[str, str] = MappingProxyType({}),
+    ) -> bool:
         """Queue what was applied for the next commit. False: the page is being rebuilt."""
         if not verdict.update:
             return True
         self.states.clear()
-        noted = self.archive.note(verdict.changes, self.page.deleted)
+        # What is hidden is held apart: lifting a deletion must not show it.
+        noted = {} if hides else self.archive.note(verdict.changes, self.page.deleted)
         back = self.archive.returned(verdict.changes, self.page.deleted)
         # A restore is one gesture, though two updates: its lifting has no broadcastId of its own.
         restored = (broadcast_id or self.services.ids.text()) if back else None
         self._commits.add(verdict, author, broadcast_id, restored)
-        self._commits.archive(noted)
+        self._commits.keep(noted, hides)
+        for name in verdict.rows.released:
+            self.held.pop(name, None)
+        self.held.update(hides)
         return not back or self._write_back(back, author, restored)
 
     def _write_back(
