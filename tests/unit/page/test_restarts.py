@@ -106,7 +106,7 @@ class Chaos:
         structs = {hand.client: hand.structs} if hand.structs else {}
         other = self.choice.choice(self.hands)
         if self.choice.random() < 0.1 and other is not hand:
-            forged = Item(other.client, other.clock, 1, None, *self.name("eve"), ("EVIL",))
+            forged = Item(other.client, other.clock, 1, None, *self.name("eve"), ({"EVIL": 1},))
             structs[other.client] = [forged]
         data = encode(structs, hand.deleted)
         hand.structs, hand.deleted = [], {}
