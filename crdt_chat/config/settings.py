@@ -10,6 +10,9 @@ from crdt_chat.page.limits import PageLimits
 
 T = TypeVar("T")
 KIB, MIB = 1024, 1024 * 1024
+SERVED = PageLimits(clock_ahead_ms=5 * 60 * 1000)
+"""How much a page may hold that a server serves, unless it is told otherwise."""
+
 DEFAULT_DB = Path("crdt-chat.db")
 
 
@@ -134,7 +137,7 @@ class TenantSettings:
     jwks: str = ""
     sso_secret: str = field(default="", repr=False)
     keys: tuple[KeySettings, ...] = ()
-    page: PageLimits = field(default_factory=PageLimits)
+    page: PageLimits = SERVED
     operations_per_s: float = 100.0
     operations_burst: float = 1_000.0
     event_retention_days: float = 30.0
@@ -179,7 +182,7 @@ class Config:
     )
     audience: str = _setting("crdt-chat", "text", "the `aud` that a token must name")
     limits: Limits = field(default_factory=Limits)
-    page: PageLimits = field(default_factory=PageLimits)
+    page: PageLimits = SERVED
     tenants: tuple[TenantSettings, ...] = ()
     registered: Mapping[str, TenantSettings] = field(default_factory=dict, repr=False)
     """Tenants that the database holds, kept up to date by the server (server/tenants.py)."""

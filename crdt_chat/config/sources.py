@@ -13,6 +13,7 @@ from typing import Any
 
 from crdt_chat.config.convert import convert
 from crdt_chat.config.settings import (
+    SERVED,
     Config,
     KeySettings,
     Limits,
@@ -90,7 +91,8 @@ def settings() -> Iterator[Setting]:
                 yield Setting(prefix + item.name, _kind(item), item.default, **item.metadata)
     for item in fields(PageLimits):
         unit, about = PAGE_ABOUT.get(item.name, ("", item.name))
-        yield Setting("page." + item.name, _kind(item), item.default, unit, about)
+        default = getattr(SERVED, item.name)
+        yield Setting("page." + item.name, _kind(item), default, unit, about)
 
 
 def load(
@@ -235,7 +237,7 @@ def _build(values: Mapping[str, Any], tenants: list[TenantTable]) -> Config:
     for name, value in values.items():
         group, _, rest = name.rpartition(".")
         parts[group][rest] = value
-    limits, page = Limits(**parts["limits"]), PageLimits(**parts["page"])
+    limits, page = Limits(**parts["limits"]), replace(SERVED, **parts["page"])
     return Config(
         **parts[""],
         limits=limits,

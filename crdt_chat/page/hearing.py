@@ -9,6 +9,7 @@ from crdt_chat.page.draft import Draft
 from crdt_chat.page.index import Entry
 from crdt_chat.page.layout import PAGE, annotation_of, encode_user, entity_of, user_of
 from crdt_chat.page.ledger import ENTITY_ROOTS, Past, past_in, reacting
+from crdt_chat.page.lib0 import MAX_INTEGER
 from crdt_chat.page.limits import PageLimits
 
 
@@ -21,7 +22,8 @@ class Hearing:
 
     patient: what is unknown may still come, so it is a gap, no refusal. past: a restore or an import,
     which may write what others once wrote. hides, shows: names that this server-made write hides or
-    shows again. full: the page's state is at its limit.
+    shows again. full: the page's state is at its limit. latest: the last moment (ms) at which something
+    new may say it was made.
     """
 
     patient = False
@@ -29,6 +31,7 @@ class Hearing:
     hides: frozenset[str] = frozenset()
     shows: frozenset[str] = frozenset()
     full = False
+    latest = MAX_INTEGER
     _named: dict[str, list[Entry]] | None = None
 
     def __init__(

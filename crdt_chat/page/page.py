@@ -88,18 +88,19 @@ class Page:
         """Whether the replica with this client id was told to start anew, and comes back as it was."""
         return client in self._content.ledger.reset
 
-    def receive(self, update: bytes, sync: Sync, grant: Grant, now: int) -> Verdict:  # noqa: ARG002
+    def receive(self, update: bytes, sync: Sync, grant: Grant, now: int) -> Verdict:
         """Judge a peer's update and apply what of it is good.
 
-        `sync` says how it came, `grant` who sent it. `now` (ms) is for rules of time, of which schema 1
-        has none. Returns the verdict; a gap leaves the page as it was. Raises Malformed for what no
-        honest client sends, PageBroken if the document failed.
+        `sync` says how it came, `grant` who sent it, `now` (ms since the epoch) when. Returns the
+        verdict; a gap leaves the page as it was. Raises Malformed for what no honest
+        client sends, PageBroken if the document failed.
         """
         content = self._content
         arrival = survey(decode(update), content.index, content.ledger, grant, sync)
         if arrival is None or (arrival.lacks and sync != "last"):
             return Verdict("gap")
         hearing = Hearing(arrival, content, grant, self.limits)
+        hearing.latest = now + self.limits.clock_ahead_ms
         # "An unknown annotation or comment until a step 2 has come"; and "if structs of others were
         # dropped, what it lacks is a gap until 60 s have passed".
         hearing.patient = sync == "update" or (sync == "step2" and arrival.dropped)
@@ -118,7 +119,7 @@ class Page:
         self,
         operations: Sequence[tuple[str, str, Json]],
         grant: Grant,
-        now: int,  # noqa: ARG002
+        now: int,
         *,
         keep_past: bool = False,
         hides: Iterable[str] = (),
@@ -134,6 +135,8 @@ class Page:
         arrival = self._draft_operations(operations)
         hearing = Hearing(arrival, self._content, grant, self.limits)
         hearing.past = keep_past
+        if not keep_past:
+            hearing.latest = now + self.limits.clock_ahead_ms
         hearing.hides, hearing.shows = frozenset(hides), frozenset(shows)
         hearing.full = self._content.exceeds(0, self.limits.state)
         judge_all(hearing)

@@ -6,6 +6,7 @@ them. *GC*: their clocks are burnt, and what builds on them is refused, too.
 
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Hearing
+from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root
 from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.rules import may_empty, may_write
 
@@ -18,26 +19,37 @@ def repair(hearing: Hearing, draft: Draft) -> None:
     names and unknown entities are always GC."
     """
     root, name = draft.root, draft.name
-    rule = "" if draft.refusal is None else draft.refusal.rule
     if draft.burnt is not None:
         _burn(draft, mended=draft.burnt.mended)
-    elif rule in ("root", "key", "unknown") or (draft.entry is None and root in ENTITY_ROOTS):
+    elif _is_nobodys(hearing, draft):
         _burn(draft, mended=True)
-    elif draft.entry is None and hearing.full:
-        _burn(draft, mended=True)  # a tomb would keep the name for ever, on a page that is full
     elif draft.swept:
         draft.fate = "tomb"
     elif not draft.live:
-        if may_empty(hearing, root, name):
-            draft.fate = "tomb"
-        else:
+        if not may_empty(hearing, root, name):
             _burn(draft, mended=False)
+        elif draft.entry is None and hearing.full:
+            _burn(draft, mended=True)  # a tomb would keep the name for ever, on a page that is full
+        else:
+            draft.fate = "tomb"
     elif may_write(hearing, root, name) or (
         draft.effect == "remove" and may_empty(hearing, root, name)
     ):
         draft.fate = "put"
     else:
         _burn(draft, mended=False)
+
+
+def _is_nobodys(hearing: Hearing, draft: Draft) -> bool:
+    """Whether nobody else can have this entry, whatever rule refused it."""
+    root, name = draft.root, draft.name
+    fresh = draft.entry is None
+    if fresh and (root in ENTITY_ROOTS or not is_root(root) or not is_name(root, name)):
+        return True
+    if root in ("annotations", "page") or name == PAGE:
+        return False
+    entity = annotation_of(name) if root == "comments" else entity_of(root, name)
+    return hearing.past_of(entity) is None
 
 
 def _burn(draft: Draft, *, mended: bool) -> None:

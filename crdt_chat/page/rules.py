@@ -13,6 +13,7 @@ from crdt_chat.page import values
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
+from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.values import Fault
 
 Rule = Callable[[Hearing, Draft], Fault | None]
@@ -23,6 +24,7 @@ ANNOTATES: Final = Fault("role", "You may reply here, but not start a discussion
 MODERATES: Final = Fault("role", "Only a moderator may do that.")
 NO_ROOT: Final = Fault("root", "This page has no such part.")
 NO_NAME: Final = Fault("key", "That is no valid name for an entry.")
+AHEAD: Final = Fault("shape", "It says that it was made in the future.")
 DOUBLED: Final = Fault("shape", "An entry has one value, not several.")
 NOT_YOU: Final = Fault("identity", "It is written in somebody else's name.")
 FIXED: Final = Fault("fixed", "Who wrote it and when cannot be changed.")
@@ -65,12 +67,23 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
     ):
         return ANNOTATES
     fault = values.check(draft.root, draft.after, hearing.limits)
+    if fault is None and _is_ahead(hearing, draft):
+        fault = AHEAD
     if fault is None:
         fault = _WRITE[draft.root](hearing, draft)
     # A full page must stay one that can be moderated.
     if fault is None and hearing.full and draft.root not in ("deleted", "closed"):
         return FULL
     return fault
+
+
+def _is_ahead(hearing: Hearing, draft: Draft) -> bool:
+    """Whether something new says that it was made later than clocks differ; any past will do."""
+    return (
+        draft.root in ENTITY_ROOTS
+        and draft.after["created"] > hearing.latest
+        and hearing.past_of(draft.name) is None
+    )
 
 
 def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
@@ -90,7 +103,7 @@ def _write_annotation(hearing: Hearing, draft: Draft) -> Fault | None:
         return fault
     if hearing.removed(draft.name):
         return DELETED
-    if hearing.is_closed(PAGE):
+    if hearing.is_closed(draft.name):
         return CLOSED
     return FULL if hearing.annotations >= hearing.limits.annotations else None
 
@@ -116,12 +129,12 @@ def _judge_entity(hearing: Hearing, draft: Draft, *, moderators: bool) -> Fault 
     value = draft.after
     past = hearing.past_of(draft.name)
     creator = hearing.creator(draft.name) if past is None else past.creator
-    trusted = hearing.past or (moderators and hearing.moderates)
+    trusted = hearing.past or (moderators and hearing.moderates and past is not None)
     if creator is not None and creator != hearing.user and not trusted:
         return OWNER
     if past is not None:
         return None if (value["creator"], value["created"]) == past else FIXED
-    return None if hearing.past or value["creator"] == (creator or hearing.user) else NOT_YOU
+    return None if hearing.past or value["creator"] == hearing.user else NOT_YOU
 
 
 def _write_resolved(hearing: Hearing, draft: Draft) -> Fault | None:
