@@ -95,17 +95,11 @@ def _in_this_process(config: "Config", method: str, path: str, body: bytes) -> t
 async def _call(
     config: "Config", store: "Store", method: str, path: str, body: bytes
 ) -> tuple[int, bytes]:
-    from crdt_chat.server.admin_socket import application
-    from crdt_chat.server.administration import Administration, open_authority
-    from crdt_chat.server.clock import system_clock, system_ids
-    from crdt_chat.server.guard import Guard
+    from crdt_chat.server.app import build
 
     try:
-        clock = system_clock()
-        authority = await open_authority(config, store, clock, system_ids(clock))
-        guard = Guard(authority, clock.monotonic)
-        app = application(Administration(authority, guard, store.trust))
-        return await _request(app, method, path, body)
+        async with build(config, store) as app:
+            return await _request(app.local, method, path, body)
     finally:
         await store.close()
 

@@ -9,11 +9,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from starlette.applications import Starlette
-
-from crdt_chat.server.administration import Administration
-from crdt_chat.server.api import local_routes
-
 LONGEST = 100
 """Bytes of a path that every system takes for a socket (Linux: 107, macOS: 103)."""
 
@@ -24,11 +19,6 @@ def path_of(db: Path) -> Path:
     """Where the socket of this database is."""
     real = Path(os.path.realpath(db))
     return real.with_name(real.name + ".sock")
-
-
-def application(administration: Administration) -> Starlette:
-    """The admin API for the one who opens the socket."""
-    return Starlette(routes=local_routes(administration))
 
 
 @contextlib.contextmanager

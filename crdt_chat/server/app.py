@@ -20,6 +20,7 @@ from crdt_chat.server.clock import system_clock, system_ids
 from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.moderation import Moderation
 from crdt_chat.server.proxies import Proxies
 from crdt_chat.server.retention import retain
 from crdt_chat.server.rooms import Rooms
@@ -35,7 +36,10 @@ DRAIN_S = 3.0
 
 @dataclass(slots=True)
 class App:
-    """The ASGI application; CRDT sockets are told apart by their raw path."""
+    """The ASGI application; CRDT sockets are told apart by their raw path.
+
+    local is what the local socket serves: the operator's verbs.
+    """
 
     services: Services
     rooms: Rooms
@@ -43,6 +47,7 @@ class App:
     http: Starlette
     proxies: Proxies
     administration: Administration
+    local: Starlette
     stopping: bool = False
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -97,7 +102,15 @@ async def build(
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
-        app = App(services, rooms, crdt, Starlette(), Proxies(config.proxies), administration)
+        moderation = Moderation(rooms, store.moderation, store.trust)
+        local = Starlette(
+            routes=[
+                *api.local_routes(administration),
+                *api.moderation.local_routes(moderation, authority),
+            ]
+        )
+        proxies = Proxies(config.proxies)
+        app = App(services, rooms, crdt, Starlette(), proxies, administration, local)
         app.http.router.routes.extend(
             [
                 *ops.routes(
@@ -108,6 +121,7 @@ async def build(
                 ),
                 *legacy.routes(rooms, store, authority, guard),
                 *api.routes(administration),
+                *api.moderation.routes(moderation, authority),
                 *pages.routes(open_pages=app.open_pages, demo=_is_open(config, pages.DEMO)),
             ]
         )

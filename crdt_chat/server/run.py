@@ -99,7 +99,7 @@ async def _local(app: App, config: Config) -> AsyncIterator[None]:
             log.warning("no local socket: stop the server to change tenants", exc_info=error)
             yield
             return
-        local = _Server(_local_config(admin_socket.application(app.administration)))
+        local = _Server(_local_config(app.local))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(local.serve, [bound])
             await local.ready.wait()

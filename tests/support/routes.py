@@ -64,6 +64,10 @@ NEW_CHAT = {
     "broadcastId": "b",
 }
 FRESH_TOKEN, ONE_TOKEN, VIEWER = {"user": "a", "pages": ["*"]}, {"token": "j"}, {"role": "viewer"}
+FLAGGERS = ("commenter", "editor", "moderator", "admin", "operator")
+MODERATORS = ("moderator", "admin", "operator")
+FLAG = {"page": "p", "entity": "a1", "reason": "spam"}
+CLOSING = {"page": "p", "action": "close", "entity": "page"}
 OPERATOR_TOKENS, OPERATOR_REVOCATIONS = f"{ROOT}/operators/tokens", f"{ROOT}/operators/revocations"
 
 
@@ -94,6 +98,9 @@ def rows(stored: str = "fluid") -> list[Row]:
         Row("DELETE", f"{ONE}/roles/{{user:path}}", f"{ROOT}/tenants/acme/roles/eve", ADMINS),
         Row("GET", f"{ONE}/audit", f"{ROOT}/tenants/acme/audit", ADMINS),
         Row("GET", f"{ROOT}/audit", f"{ROOT}/audit", OPERATORS_ONLY),
+        Row("POST", f"{ONE}/flags", f"{ROOT}/tenants/acme/flags", FLAGGERS, FLAG),
+        Row("POST", f"{ONE}/moderation", f"{ROOT}/tenants/acme/moderation", MODERATORS, CLOSING),
+        Row("GET", f"{ONE}/moderation", f"{ROOT}/tenants/acme/moderation?page=p", MODERATORS),
         Row("POST", OPERATOR_TOKENS, OPERATOR_TOKENS, OPERATORS_ONLY, {"user": "grace"}),
         Row("POST", OPERATOR_REVOCATIONS, OPERATOR_REVOCATIONS, OPERATORS_ONLY, ONE_TOKEN),
         Row("DELETE", ONE, fluid, OPERATORS_ONLY),

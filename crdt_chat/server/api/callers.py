@@ -41,6 +41,13 @@ def is_operator(authority: Authority, request: Request) -> bool:
         return False
 
 
+def operator_of(asked: Asked, authority: Authority) -> str | None:
+    """The operator who asks, None if this is no operator's token. Raises Unauthorized, Forbidden."""
+    if asked.bearer is None or not _is_operators(asked.bearer):
+        return None
+    return _operator(asked, authority).name
+
+
 def _is_operators(token: str) -> bool:
     return tokens.kid_of(token) == SERVER
 

@@ -1,0 +1,175 @@
+"""Flags, hide, restore and close on a real server, with stock Yjs clients who see the outcome."""
+
+import itertools
+import json
+import sqlite3
+from typing import Any
+
+import httpx
+import pytest
+from entries import NOW, comment, deletion, reply, thread
+from trusted import TrustedServer, token, trusted
+from yjs_peer import YjsBrowser, YjsPeers, canonical
+
+pytestmark = pytest.mark.node
+__all__ = ["trusted"]
+
+PAGES = (f"moderated-{number}" for number in itertools.count())
+REACTION = ("reactions", "a1/c1/👍/bob")
+
+
+class Scene:
+    """ada's thread on a page of its own, with bob's reply and reaction; eve moderates."""
+
+    def __init__(self, server: TrustedServer, yjs: YjsPeers) -> None:
+        self.server, self.page = server, next(PAGES)
+        self.yjs = yjs
+        self.ada, self.bob = self.browser("ada"), self.browser("bob")
+        self.ada.transact(thread("ada", "a1", "the first comment"))
+        self.bob.wait(has=[("comments", "a1/c1")])
+        self.bob.transact([*reply("bob", "a1/c2", "rude"), ("set", *REACTION, {"at": NOW})])
+        self.ada.wait(has=[("comments", "a1/c2"), REACTION])
+        self.before = self.ada.content()
+
+    def browser(self, user: str, name: str | None = None) -> YjsBrowser:
+        params = {"token": token(user=user)}
+        url = self.server.running.ws("acme")
+        return self.yjs.browser(name or user, url, self.page, params=params).wait(synced=True)
+
+    def ask(self, path: str, body: dict[str, Any], user: str = "eve", role: str = "moderator"):
+        headers = {"authorization": f"Bearer {token(user=user, role=role)}"}
+        url = f"{self.server.http}/api/v1/tenants/acme/{path}"
+        return httpx.post(url, json={"page": self.page, **body}, headers=headers)
+
+    def act(self, action: str, entity: str, **more: str) -> None:
+        answer = self.ask("moderation", {"action": action, "entity": entity, **more})
+        assert answer.status_code == 204, answer.text
+
+    def seen(self) -> dict[str, Any]:
+        """What a moderator sees."""
+        headers = {"authorization": f"Bearer {token(user='eve', role='moderator')}"}
+        url = f"{self.server.http}/api/v1/tenants/acme/moderation"
+        answer = httpx.get(url, params={"page": self.page}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def events(self) -> list[str]:
+        with sqlite3.connect(self.server.running.db) as db:
+            query = "SELECT type FROM event JOIN page ON page.id = event.page WHERE name = ?"
+            return [row[0] for row in db.execute(f"{query} ORDER BY timestamp", (self.page,))]
+
+
+@pytest.fixture
+def scene(trusted: TrustedServer, yjs: YjsPeers) -> Scene:
+    return Scene(trusted, yjs)
+
+
+def test_a_hidden_comment_is_gone_for_readers_and_comes_back_as_it_was(scene: Scene) -> None:
+    scene.act("hide", "a1/c2", reason="it is rude")
+    scene.ada.wait(lacks=[("comments", "a1/c2")])
+    scene.bob.wait(lacks=[("comments", "a1/c2")])
+    late = scene.browser("late")
+    assert b"rude" not in late.step2()
+    hidden = scene.seen()["hidden"]["a1/c2"]
+    assert (hidden["by"], hidden["reason"]) == ("eve", "it is rude")
+    assert hidden["content"] == [["comments", "a1/c2", comment("bob", "rude")]]
+    scene.act("unhide", "a1/c2", reason="after all not")
+    for browser in (scene.ada, scene.bob, late):
+        browser.wait(content=scene.before)
+    assert scene.seen()["hidden"] == {}
+    assert [entry["action"] for entry in scene.seen()["log"]] == ["hide", "unhide"]
+
+
+def test_its_author_can_not_write_over_what_is_hidden(scene: Scene) -> None:
+    scene.act("hide", "a1/c2")
+    scene.bob.wait(lacks=[("comments", "a1/c2")])
+    scene.bob.transact(reply("bob", "a1/c2", "still rude"))
+    scene.bob.wait(lacks=[("comments", "a1/c2")])
+    assert "a1/c2" not in scene.browser("late").content()["comments"]
+
+
+def test_a_hidden_thread_survives_a_restart_and_says_new_when_it_is_back(scene: Scene) -> None:
+    scene.act("hide", "a1", reason="off topic")
+    scene.bob.wait(lacks=[("annotations", "a1"), ("comments", "a1/c1"), REACTION])
+    scene.server.running.kill()
+    scene.server.running.start()
+    assert scene.seen()["hidden"]["a1"]["reason"] == "off topic"
+    scene.act("unhide", "a1")
+    scene.bob.wait(seconds=20, content=scene.before)
+    scene.ada.wait(seconds=20, content=scene.before)
+    # The other events are ada's thread, bob's reply and his reaction.
+    assert scene.events()[0] == "new-text-chat"
+    assert scene.events()[-2:] == ["deleted-text-chat", "new-text-chat"]
+
+
+def test_a_moderator_restores_what_others_deleted(scene: Scene) -> None:
+    below = [("comments", "a1/c1"), ("comments", "a1/c2"), REACTION]
+    scene.ada.transact(deletion("ada", "a1", *below))
+    scene.bob.wait(lacks=[("annotations", "a1"), *below])
+    deleted = scene.seen()["deleted"]["a1"]
+    assert [entry["by"] for entry in deleted["by"]] == ["ada"]
+    assert ["comments", "a1/c2", comment("bob", "rude")] in deleted["content"]
+    scene.act("restore", "a1", reason="deleted by mistake", broadcastId="b-restore")
+    scene.bob.wait(content=scene.before)
+    scene.ada.wait(content=scene.before)
+    assert scene.events()[-1] == "new-text-chat"
+    assert canonical(scene.browser("late").content()) == canonical(scene.before)
+    assert scene.ask("moderation", {"action": "restore", "entity": "a1"}).status_code == 404
+
+
+def test_lifting_a_deletion_does_not_show_what_is_hidden(scene: Scene) -> None:
+    scene.act("hide", "a1/c2")
+    scene.ada.wait(lacks=[("comments", "a1/c2")])
+    scene.ada.transact(deletion("ada", "a1", ("comments", "a1/c1"), REACTION))
+    scene.bob.wait(lacks=[("annotations", "a1")])
+    refused = scene.ask("moderation", {"action": "unhide", "entity": "a1/c2"})
+    assert (refused.status_code, "restore it first" in refused.text) == (403, True)
+    scene.act("restore", "a1")
+    scene.bob.wait(has=[("annotations", "a1"), ("comments", "a1/c1"), REACTION])
+    assert "a1/c2" not in scene.bob.content()["comments"]
+    scene.act("unhide", "a1/c2")
+    scene.bob.wait(content=scene.before)
+
+
+@pytest.mark.parametrize("entity", ["a1", "page"])
+def test_what_is_closed_takes_nothing_new_until_it_is_reopened(scene: Scene, entity: str) -> None:
+    scene.act("close", entity, reason="enough")
+    scene.bob.wait(has=[("closed", entity)])
+    scene.bob.transact(reply("bob", "a1/c9"))
+    scene.bob.wait(lacks=[("comments", "a1/c9")])
+    scene.act("reopen", entity)
+    scene.bob.wait(value=("closed", entity, {**closed(scene, entity), "closed": False}))
+    scene.bob.transact(reply("bob", "a1/c10"))
+    scene.ada.wait(has=[("comments", "a1/c10")])
+
+
+def closed(scene: Scene, entity: str) -> dict[str, Any]:
+    found: dict[str, Any] = scene.browser("reader").content()["closed"][entity]
+    return found
+
+
+def test_flags_wait_for_a_moderator(scene: Scene) -> None:
+    flag = {"entity": "a1/c2", "reason": "that hurts"}
+    assert scene.ask("flags", flag, "ada", "commenter").status_code == 204
+    assert scene.ask("flags", flag, "zoe", "viewer").status_code == 403
+    assert scene.ask("flags", {"entity": "a1/nothing"}, "ada").status_code == 404
+    assert scene.ask("flags", {"entity": "a1/c2", "reason": "x" * 501}, "ada").status_code == 400
+    flags = scene.seen()["flags"]
+    assert [(flag["user"], flag["reason"]) for flag in flags] == [("ada", "that hurts")]
+    scene.act("dismiss", "a1/c2", reason="it does not")
+    assert scene.seen()["flags"] == []
+
+
+def test_only_moderators_moderate_and_the_audit_log_knows(scene: Scene) -> None:
+    for role in ("viewer", "commenter", "editor"):
+        answer = scene.ask("moderation", {"action": "hide", "entity": "a1"}, "zoe", role)
+        assert answer.status_code == 403
+    scene.act("close", "a1", reason="a secret reason")
+    lines = scene.server.command("audit", "acme", "--json").splitlines()
+    entries = [json.loads(line) for line in lines]
+    mine = [entry for entry in entries if entry["detail"].get("page") == scene.page]
+    assert [(e["actor"], e["action"], e["subject"]) for e in mine] == [
+        ("eve", "moderation.close", "a1")
+    ]
+    assert "a secret reason" not in str(mine)
