@@ -119,7 +119,14 @@ async def everything(store):
     for name in NAMES:
         page = await store.load(*name)
         if page is not None:
-            for rows in (page.owners, page.entities, page.refused, page.held, page.archived, page.retired):
+            for rows in (
+                page.owners,
+                page.entities,
+                page.refused,
+                page.held,
+                page.archived,
+                page.retired,
+            ):
                 rows.sort()
         said[name] = page
         for verb in ("read", "events"):
