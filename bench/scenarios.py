@@ -254,7 +254,7 @@ async def open_pages(
     """KiB that an open page costs, one reader on each: while written to, and once it is quiet."""
     crowd = Crowd(server.kind, server.port)
     _, updates = page(seed, annotations)
-    readers = await gather([crowd.join(f"p{n}", "reader", 99, keep=False) for n in range(count)])
+    readers = await gather([crowd.join(f"p{n}", "author", 99, keep=False) for n in range(count)])
     await crowd.synced()
     await asyncio.sleep(0.5)
     before = server.memory()

@@ -61,6 +61,10 @@ class Outbox:
     def state(self, frame: bytes, seq: int) -> None:
         """Queue a step 2 or a catch-up that covers everything up to `seq`, whatever its size."""
         self.push(frame)
+        self.told(seq)
+
+    def told(self, seq: int) -> None:
+        """The reader has, or is about to get, everything up to row `seq`."""
         self.seq = max(self.seq, seq)
         self.ready = True
         self.lagging = False

@@ -55,6 +55,12 @@ def binary_frame(payload: bytes) -> bytes:
     return b"\x82\x7f" + size.to_bytes(8, "big") + payload
 
 
+def payload(encoded: bytes) -> bytes:
+    """What binary_frame has encoded."""
+    size = encoded[1]
+    return encoded[2 if size < 126 else 4 if size == 126 else 10 :]
+
+
 class AsgiChannel:
     """An accepted ASGI WebSocket as a Channel.
 

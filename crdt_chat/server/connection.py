@@ -20,7 +20,7 @@ from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 from crdt_chat.server.channel import AsgiChannel, Channel, Closable
 from crdt_chat.server.guard import Guard
-from crdt_chat.server.peer import Peer
+from crdt_chat.server.peer import Peer, nobody
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
@@ -102,6 +102,7 @@ class _Connection:
         self._tasks = anyio.create_task_group()
         self._lost = False
         self._asking = False
+        self._writing = False
         self._busy = 0.0
         self._heard: tuple[wire.AwarenessEntry, ...] | None = None
         self._hearing = Bucket(limits.awareness_per_s, max(1.0, limits.awareness_per_s))
@@ -120,6 +121,8 @@ class _Connection:
             write=channel.write if isinstance(channel, AsgiChannel) else None,
             backlog=channel.backlog if isinstance(channel, AsgiChannel) else None,
             states=services.states,
+            wake=self._wake,
+            traffic=services.metrics.traffic,
         )
 
     async def run(self) -> None:
@@ -135,16 +138,17 @@ class _Connection:
 
     async def _run(self) -> None:
         self._check_room()
-        self._room.join(self.peer)
-        try:
-            async with self._tasks:
-                self._tasks.start_soon(self._write)
+        async with self._tasks:
+            self._room.join(self.peer)
+            try:
                 await self._read()
-                self._tasks.cancel_scope.cancel()
-        finally:
-            lost = self._lost or getattr(self._channel, "lost", False)
-            self.peer.unload(self.peer.state_bytes)
-            self._room.leave(self.peer, lost=lost and self.peer.closing is None)
+            finally:
+                # A writer that is at work ends with the tasks, and no other may start.
+                self.peer.wake = nobody
+                lost = self._lost or getattr(self._channel, "lost", False)
+                self.peer.unload()
+                self._room.leave(self.peer, lost=lost and self.peer.closing is None)
+            self._tasks.cancel_scope.cancel()
 
     def _check_room(self) -> None:
         if self._visit.epoch not in (None, self._room.epoch):
@@ -159,15 +163,23 @@ class _Connection:
 
     # Out
 
+    def _wake(self) -> None:
+        """Start the writer, which ends when there is nothing left to send: most readers need none."""
+        if not self._writing:
+            self._writing = True
+            self._tasks.start_soon(self._write)
+
     async def _write(self) -> None:
         peer, channel, clock = self.peer, self._channel, self._services.clock
         traffic = self._services.metrics.traffic
         while True:
             frame = peer.outbox.pop()
-            if frame is not None:
+            if frame is not None or peer.large:
                 peer.sending_since = clock.monotonic()
                 try:
-                    await channel.send(frame)
+                    if frame is not None:
+                        await channel.send(frame)
+                        traffic.sent(len(frame))
                     await self._unload()
                 except GONE:
                     # The reader is told how it ended, if the channel knows; if not, it was lost.
@@ -177,31 +189,24 @@ class _Connection:
                     return
                 peer.sending_since = None
                 peer.relieve()
-                traffic.sent(len(frame))
             elif peer.closing is not None:
                 self._tasks.cancel_scope.cancel()
                 return
             elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
                 await self._services.states.wait()
                 await self._room.catch_up(peer)
-                if not peer.outbox.frames:
-                    await self._wait()
+                if not (peer.outbox.frames or peer.closing):
+                    break
             else:
-                await self._wait()
+                break
+        self._writing = False
 
     async def _unload(self) -> None:
         """A large state counts until its socket has got rid of it."""
-        size = 0 if self.peer.outbox.frames else self.peer.state_bytes
-        if size:
+        if self.peer.large and not self.peer.outbox.frames:
             if isinstance(self._channel, AsgiChannel):
                 await self._channel.drained()
-            self.peer.unload(size)
-
-    async def _wait(self) -> None:
-        peer = self.peer
-        peer.work = anyio.Event()
-        if not peer.outbox.frames and peer.closing is None:
-            await peer.work.wait()
+            self.peer.unload()
 
     # In
 

@@ -9,6 +9,8 @@ from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
+from crdt_chat.server.channel import binary_frame, payload
+from crdt_chat.server.metrics import Traffic
 from crdt_chat.server.services import StateShare
 
 OWED = 4
@@ -17,6 +19,10 @@ OWED = 4
 
 LARGE_STATE = 64 * 1024
 """Bytes from which a state frame counts in the process's share of state frames."""
+
+
+def nobody() -> None:
+    """The writer of a connection that has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +37,10 @@ class Peer:
     rebuilt page gives them. catching_up: it waits for the full state instead of what it missed.
 
     backlog tells the bytes that its socket has not got rid of, unsent how many they were when it was
-    last looked at. states is the process's share of state frames, its own part of it state_bytes.
+    last looked at. states is the process's share of state frames, large are those of this peer.
+
+    What it is told goes to its socket at once (`write`) if that is free and nothing waits; else into
+    the outbox, and `wake` starts its connection's writer.
     """
 
     id: int
@@ -51,11 +60,12 @@ class Peer:
     sending_since: float | None = None
     unsent: int = 0
     states: StateShare | None = None
-    state_bytes: int = 0
+    large: list[bytes] = field(default_factory=list)
     abort: Callable[[], None] | None = None
     backlog: Callable[[], int] | None = None
     write: Callable[[bytes], bool] | None = None
-    work: anyio.Event = field(default_factory=anyio.Event)
+    wake: Callable[[], None] = nobody
+    traffic: Traffic = field(default_factory=Traffic)
     _relief: anyio.Event = field(default_factory=anyio.Event)
 
     def increment(self, frame: bytes, encoded: bytes, seq: int) -> bool:
@@ -65,44 +75,77 @@ class Peer:
         sent already.
         """
         outbox = self.outbox
-        free = self.sending_since is None and not outbox.frames
-        if free and outbox.follows and self.write is not None and self.write(encoded):
+        if not outbox.follows:
+            return False
+        if self._written(encoded):
             outbox.seq = seq
             return True
         outbox.increment(frame, seq)
-        self.work.set()
+        self.wake()
         return False
 
+    def _written(self, encoded: bytes) -> bool:
+        """Write a whole WebSocket frame now, unless something must go first."""
+        return (
+            self.sending_since is None
+            and not self.outbox.frames
+            and self.write is not None
+            and self.write(encoded)
+        )
+
     def send(self, frame: bytes) -> None:
-        """Queue a frame that must arrive, and wake the writer."""
+        """Send a frame that must arrive."""
+        if self.write is not None and self._written(binary_frame(frame)):
+            self.traffic.sent(len(frame))
+            return
         self.outbox.push(frame)
-        self.work.set()
+        self.wake()
+
+    def presence(self, frame: bytes, encoded: bytes) -> None:
+        """Send an awareness frame; `encoded` is the same as a whole WebSocket frame."""
+        if self._written(encoded):
+            self.traffic.sent(len(frame))
+            return
+        self.outbox.presence(frame)
+        self.wake()
 
     def control(self, body: dict[str, object]) -> None:
-        """Queue one of our control frames, if this client asked for them."""
+        """Send one of our control frames, if this client asked for them."""
         if self.speaks_control:
             self.send(wire.control(body))
 
-    def state(self, frame: bytes, seq: int) -> None:
-        """Queue a catch-up that covers every row up to `seq`."""
+    def state(self, encoded: bytes, seq: int) -> None:
+        """Send a catch-up, a whole WebSocket frame, that covers every row up to `seq`."""
         self.catching_up = False
-        if self.states is not None and len(frame) >= LARGE_STATE:
-            self.states.take(len(frame))
-            self.state_bytes += len(frame)
+        if self._written(encoded):
+            self._load(encoded)
+            self.outbox.told(seq)
+            self.traffic.sent(len(encoded))
+            return
+        frame = payload(encoded)
+        self._load(frame)
         self.outbox.state(frame, seq)
-        self.work.set()
+        self.wake()
 
-    def answer(self, frame: bytes, seq: int) -> None:
-        """Queue the step 2 that one of its step 1s has waited for; it covers every row up to `seq`."""
+    def answer(self, encoded: bytes, seq: int) -> None:
+        """Send the step 2 that one of its step 1s has waited for; it covers every row up to `seq`."""
         self.owed -= 1
-        self.state(frame, seq)
+        self.state(encoded, seq)
         self.relieve()
 
-    def unload(self, size: int) -> None:
-        """`size` bytes of its states are not in our memory any more."""
-        if self.states is not None:
-            self.states.give(size)
-            self.state_bytes -= size
+    def _load(self, frame: bytes) -> None:
+        """Count a large state until the writer has seen it leave our memory."""
+        if self.states is not None and len(frame) >= LARGE_STATE:
+            self.states.take(frame)
+            self.large.append(frame)
+            self.wake()
+
+    def unload(self) -> None:
+        """Its states are not in our memory any more."""
+        for frame in self.large:
+            if self.states is not None:
+                self.states.give(frame)
+        self.large.clear()
 
     def stuck(self, now: float, patience: float) -> bool:
         """Whether its socket has taken nothing for longer than `patience` seconds."""
@@ -141,4 +184,4 @@ class Peer:
         """Close with the fault's code once what is queued has been sent. The first fault stays."""
         if self.closing is None:
             self.closing = fault
-            self.work.set()
+            self.wake()

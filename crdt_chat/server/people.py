@@ -13,6 +13,7 @@ import anyio
 from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.presence import Presence, PresentUser
+from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.services import Services
 
@@ -116,8 +117,7 @@ class People:
             if not peer.speaks_control:
                 frame = self.presence.states(peer.id)
                 if frame is not None:
-                    peer.outbox.presence(frame)
-                    peer.work.set()
+                    peer.presence(frame, binary_frame(frame))
 
     def _came(self, user: str) -> None:
         if user in self._left:
@@ -164,28 +164,29 @@ class People:
         if entries:
             self._forward(entries)
         change = PresenceChange(joined, left, self.presence.count)
-        frame = wire.control(self.message())
-        for peer in self._peers.values():
-            if peer.speaks_control:
-                peer.outbox.presence(frame)
-                peer.work.set()
+        listening = [peer for peer in self._peers.values() if peer.speaks_control]
+        if listening:
+            frame = wire.control(self.message())
+            encoded = binary_frame(frame)
+            for peer in listening:
+                peer.presence(frame, encoded)
         for listener in tuple(self.listeners):
             listener(change)
 
     def _forward(self, entries: Mapping[int, tuple[int, bytes]]) -> None:
         """One awareness frame for all, but nobody is sent its own entry: it knows better."""
         everybody = wire.awareness_of(entry for _, entry in entries.values())
+        encoded = binary_frame(everybody)
         own = {connection for connection, _ in entries.values()}
         self._services.metrics.awareness(forwarded=len(entries))
         for peer in self._peers.values():
-            frame = everybody
-            if peer.id in own:
-                others = [entry for connection, entry in entries.values() if connection != peer.id]
-                if not others:
-                    continue
+            if peer.id not in own:
+                peer.presence(everybody, encoded)
+                continue
+            others = [entry for connection, entry in entries.values() if connection != peer.id]
+            if others:
                 frame = wire.awareness_of(others)
-            peer.outbox.presence(frame)
-            peer.work.set()
+                peer.presence(frame, binary_frame(frame))
 
     def _count_for(self, peer: Peer) -> None:
         peer.control(self.message())

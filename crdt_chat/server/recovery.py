@@ -116,4 +116,4 @@ class Recovery:
         if not owed and peer.outbox.ready and peer.outbox.seq < room.committed:
             # Durable, and not shown to it: it is read from the store.
             peer.outbox.lagging = True
-            peer.work.set()
+            peer.wake()

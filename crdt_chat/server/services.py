@@ -1,5 +1,6 @@
 """What a room and its connections need from outside: clock, ids, store, limits, metrics, tasks."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ from crdt_chat.config import Config, Limits
 from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
 from store.protocol import Store
+
+Frame = bytes
+"""A name for it where `bytes` is a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +77,28 @@ class CommitQueue:
 
 @dataclass(slots=True)
 class StateShare:
-    """State frames on their way to readers, in bytes, for the process; over `limit` joiners wait."""
+    """State frames on their way to readers, in bytes, for the process; over `limit` joiners wait.
+
+    A frame that many readers share is in memory once, and counts once.
+    """
 
     limit: int
     bytes: int = 0
+    _readers: Counter[int] = field(default_factory=Counter)
     _room: anyio.Event = field(default_factory=anyio.Event)
 
-    def take(self, size: int) -> None:
-        """A frame of `size` bytes was made for somebody."""
-        self.bytes += size
+    def take(self, frame: Frame) -> None:
+        """Somebody is sent this frame, and keeps it until `give`."""
+        self._readers[id(frame)] += 1
+        if self._readers[id(frame)] == 1:
+            self.bytes += len(frame)
 
-    def give(self, size: int) -> None:
-        """`size` bytes have left our memory, or their reader is gone."""
-        self.bytes -= size
+    def give(self, frame: Frame) -> None:
+        """One reader's copy has left our memory, or the reader is gone."""
+        self._readers[id(frame)] -= 1
+        if not self._readers[id(frame)]:
+            del self._readers[id(frame)]
+            self.bytes -= len(frame)
         if self.bytes < self.limit:
             self._room.set()
 

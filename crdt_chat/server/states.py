@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from crdt_chat.errors import PageBroken
 from crdt_chat.page.merge import merge
 from crdt_chat.protocol import wire
+from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.commits import Commits
 from crdt_chat.server.peer import Peer
 from store.errors import StoreError
@@ -70,7 +71,8 @@ class States:
         rows = await self._rows_after(seq)
         complete = bool(rows) and rows[0].seq == seq + 1 and rows[-1].seq >= room.committed
         if complete and sum(len(row.update) for row in rows) <= peer.outbox.limit:
-            peer.state(wire.update(merge([row.update for row in rows])), rows[-1].seq)
+            missed = wire.update(merge([row.update for row in rows]))
+            peer.state(binary_frame(missed), rows[-1].seq)
             return
         frame = self._encoded(EMPTY_VECTOR)
         if frame is None:
@@ -92,14 +94,14 @@ class States:
             return []
 
     def _encoded(self, state_vector: bytes) -> bytes | None:
-        """The step 2 for this state vector; None while the page is being rebuilt."""
+        """The step 2 for this state vector as a whole WebSocket frame; None during a rebuild."""
         if self._room.suspended:
             return None
         frame = self._shared.get(state_vector)
         if frame is None:
             try:
                 unknown = self._room.services.limits.unknown_client_ids
-                frame = wire.step2(self._room.page.diff(state_vector, unknown))
+                frame = binary_frame(wire.step2(self._room.page.diff(state_vector, unknown)))
             except PageBroken as fault:
                 self._room.break_down(fault)
                 return None
