@@ -35,6 +35,7 @@ class Ledger:
         "annotations",
         "closed",
         "comments",
+        "erased",
         "gone",
         "held",
         "owners",
@@ -47,6 +48,7 @@ class Ledger:
         self.owners: dict[int, str] = {}
         self.gone: dict[str, Past] = {}
         self.held: set[str] = set()
+        self.erased: frozenset[str] = frozenset()
         self.standing: dict[str, set[str]] = {}
         self.closed: set[str] = set()
         self.reacting: dict[str, int] = {}
@@ -61,6 +63,7 @@ class Ledger:
             self.owners.setdefault(client, users.setdefault(user, user))
         for name, creator, created in rows.entities:
             self.gone.setdefault(name, Past(users.setdefault(creator, creator), created))
+        self.erased = frozenset(rows.erased)
         self.held.update(rows.held)
         self.held.difference_update(rows.released)
         self.refuse(rows)

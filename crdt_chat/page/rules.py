@@ -11,6 +11,7 @@ from typing import Final
 from crdt_chat.identity import Role
 from crdt_chat.page import values
 from crdt_chat.page.draft import Draft
+from crdt_chat.page.erasure import digest
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
 from crdt_chat.page.ledger import ENTITY_ROOTS
@@ -71,6 +72,9 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
         fault = AHEAD
     if fault is None:
         fault = _WRITE[draft.root](hearing, draft)
+    erased = hearing.ledger.erased
+    if fault is None and erased and not draft.live and digest(draft.root, draft.name) in erased:
+        return DELETED
     # A full page must stay one that can be moderated.
     if fault is None and hearing.full and draft.root not in ("deleted", "closed"):
         return FULL

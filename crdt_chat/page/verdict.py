@@ -46,7 +46,7 @@ class GateRows:
 
     owners: (Yjs client id, user id) · entities: (name, creator, created ms), name = annotation id or
     `<annotation id>/<comment id>` · refused: (client, clock, length, repair) · held: hidden names ·
-    released: names no longer hidden.
+    released: names no longer hidden · erased: digests of names that nobody may write again.
     """
 
     owners: list[tuple[int, str]] = field(default_factory=list)
@@ -54,6 +54,7 @@ class GateRows:
     refused: list[tuple[int, int, int, Repair]] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from crdt_chat.identity import PageKey
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.page import Page
+from crdt_chat.page.page import RESERVED, Page
 from crdt_chat.page.verdict import GateRows
 from store.protocol import Store
 from store.records import StoredPage
@@ -24,6 +24,7 @@ class LoadedPage:
     held: dict[str, str] = field(default_factory=dict)
     archived: list[tuple[str, str, str]] = field(default_factory=list)
     last_event: int = 0
+    retired: frozenset[int] = frozenset()
 
 
 async def load_page(
@@ -33,6 +34,9 @@ async def load_page(
     stored = await store.load(key.tenant, key.page)
     if stored is None:
         return LoadedPage(Page(limits, server_client))
+    retired = frozenset(stored.retired)
+    while server_client in retired:
+        server_client = (server_client + 1) % RESERVED
     page = page_of(stored, limits, server_client)
     return LoadedPage(
         page,
@@ -42,6 +46,7 @@ async def load_page(
         dict(stored.held),
         stored.archived,
         stored.last_event,
+        retired,
     )
 
 
@@ -52,6 +57,7 @@ def page_of(stored: StoredPage, limits: PageLimits, server_client: int) -> Page:
         entities=stored.entities,
         refused=stored.refused,  # type: ignore[arg-type]  # text in the store, Repair in the gate
         held=[name for name, _ in stored.held],
+        erased=stored.erased,
     )
     updates = [row.update for row in stored.rows]
     return Page.load(stored.snapshot, updates, rows, limits, server_client)

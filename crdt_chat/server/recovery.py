@@ -6,16 +6,18 @@ acknowledged, and it is tried again with growing pauses.
 """
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
 
-from crdt_chat.errors import EpochChanged, LocalFault, RemoteFault
+from crdt_chat.errors import EpochChanged, LocalFault, RemoteFault, StoreUnavailable, TryLater
 from crdt_chat.protocol import wire
 from crdt_chat.server.commits import Commits
+from crdt_chat.server.epochs import OLD_EPOCH
 from crdt_chat.server.loading import LoadedPage, load_page
 from crdt_chat.server.peer import Peer
-from store.records import EventRow, Failed, PageCommit
+from store.records import EventRow, Failed, PageCommit, Rewrite, Rewritten, StoredPage
 
 if TYPE_CHECKING:
     from crdt_chat.server.room import Room
@@ -24,6 +26,10 @@ log = logging.getLogger(__name__)
 
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to rebuild a page or to find space again; the last one repeats."""
+
+
+Make = Callable[[StoredPage], Rewrite]
+"""From a page as the store has it to what replaces it."""
 
 
 class Recovery:
@@ -84,14 +90,48 @@ class Recovery:
         limits = services.config.page if tenant is None else tenant.page
         loaded = await load_page(services.store, key, limits, services.ids.client())
         missed = await self._missed(loaded)
+        self._adopt(loaded, missed)
+        return True
+
+    def _adopt(self, loaded: LoadedPage, missed: list[EventRow]) -> None:
+        room = self._room
         rewritten = loaded.epoch != room.epoch
         room.adopt(loaded)
         for row in missed:
             room.tell_event(row)
         if rewritten:
             for peer in room.peers.values():
-                peer.close(EpochChanged("the page was rewritten: drop your copy and load it again"))
-        return True
+                peer.close(EpochChanged(OLD_EPOCH))
+
+    async def rewrite(self, make: Make) -> Rewritten:
+        """Replace the page in the store by what `make` makes of it, then in memory.
+
+        Meanwhile nothing is received: whoever is here is closed with EpochChanged in the end.
+        """
+        if self.under_way:
+            raise TryLater("the page is being rebuilt")
+        self.under_way = True
+        try:
+            await self._commits.finish()
+            result = await self._replace(make)
+            key, services = self._room.key, self._room.services
+            limits = self._room.page.limits
+            loaded = await load_page(services.store, key, limits, services.ids.client())
+            self._adopt(loaded, await self._missed(loaded))
+        except BaseException as error:
+            self.under_way = False
+            self.begin(StoreUnavailable(f"the page could not be rewritten: {error}"))
+            raise
+        self.under_way = False
+        return result
+
+    async def _replace(self, make: Make) -> Rewritten:
+        store, key = self._room.services.store, self._room.key
+        while True:
+            stored = await store.load(key.tenant, key.page) or StoredPage(0, 0, None, 0)
+            result = await store.rewrite(key.tenant, key.page, stored.seq, make(stored))
+            if isinstance(result, Rewritten):
+                return result
 
     async def _missed(self, loaded: LoadedPage) -> list[EventRow]:
         """Events that are durable though this room was told that their commit had failed."""

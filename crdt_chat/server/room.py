@@ -33,13 +33,14 @@ from crdt_chat.protocol import wire
 from crdt_chat.server.batch import Batch, Writer
 from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.commits import Author, Commits
+from crdt_chat.server.epochs import clients_of_update, clients_of_vector, require_epoch
 from crdt_chat.server.loading import LoadedPage
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.people import People
-from crdt_chat.server.recovery import Recovery
+from crdt_chat.server.recovery import Make, Recovery
 from crdt_chat.server.services import Services
 from crdt_chat.server.states import States
-from store.records import Appended, CommitResult, EventRow, PageCommit
+from store.records import Appended, CommitResult, EventRow, PageCommit, Rewritten
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Room:
         self.committed = loaded.seq
         self.snapshot_seq = loaded.snapshot_seq
         self.last_event = loaded.last_event
+        self.retired = loaded.retired
         self.states.clear()
         self._commits.restart(loaded.seq)
 
@@ -150,7 +152,9 @@ class Room:
             peer.send(wire.step1(self.page.state_vector()))
 
     def answer(self, peer: Peer, state_vector: bytes) -> None:
-        """Answer a step 1 at the commit that covers it. Raises Malformed."""
+        """Answer a step 1 at the commit that covers it. Raises Malformed, EpochChanged."""
+        if self.retired:
+            require_epoch(clients_of_vector(state_vector), self.retired)
         self.states.answer(peer, state_vector)
 
     async def catch_up(self, peer: Peer) -> None:
@@ -183,8 +187,11 @@ class Room:
     def receive(self, peer: Peer, update: bytes, sync: Sync) -> Verdict | None:
         """Judge and apply one sync frame of a peer; queue what it changed for the next commit.
 
-        None: the page is being rebuilt, the peer will be asked again. Raises Malformed.
+        None: the page is being rebuilt, the peer will be asked again. Raises Malformed, and
+        EpochChanged for an update of a document from before the page was rewritten.
         """
+        if self.retired:
+            require_epoch(clients_of_update(update), self.retired)
         peer.frames += 1
         if self.suspended:
             peer.gapped = True
@@ -371,6 +378,13 @@ class Room:
             else:
                 told += peer.increment(frame, encoded, seq)
         self.services.metrics.traffic.sent(len(frame), told)
+
+    async def rewrite(self, make: Make) -> Rewritten:
+        """Replace the page under a new epoch and close everybody with EpochChanged.
+
+        make is given what the store has, and may be called again. Raises TryLater, StoreError.
+        """
+        return await self._recovery.rewrite(make)
 
     def break_down(self, fault: LocalFault) -> None:
         """Forget all that is not durable and rebuild; the peers are asked for it again."""
