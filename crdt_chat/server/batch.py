@@ -112,9 +112,10 @@ class Batch:
         updates = [entry.update for entry in self.entries]
         return wire.update(updates[0] if len(updates) == 1 else merge(updates))
 
-    def skips(self, peer: Peer) -> bool:
-        """Whether all that the frame contains is, unchanged, this connection's own."""
-        return not self.echo and self.authors == {peer.id}
+    @property
+    def author(self) -> int | None:
+        """The connection whose own words, unchanged, are all that the frame contains; or None."""
+        return None if self.echo or len(self.authors) != 1 else next(iter(self.authors))
 
     def commit(
         self,

@@ -8,9 +8,11 @@ store's usage table.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from crdt_chat.server.tallies import Level, Spread, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Channel = Literal["yjs", "legacy", "events"]
@@ -84,26 +86,27 @@ class Metrics:
         self._awareness = self._counter("awareness_changes", "Awareness changes", ["outcome"])
 
     def _admission(self) -> None:
-        self._updates = self._counter("updates", "Updates judged by the gate", ["outcome"])
-        self._operations = self._counter("operations", "Operations (keys) accepted")
-        self._refusals = self._counter("refusals", "Operations refused", ["rule"])
-        self._judging = self._histogram(
+        self._updates = self._tally("updates", "Updates judged by the gate", "outcome")
+        self._operations = self._tally("operations", "Operations (keys) accepted")
+        self._refusals = self._tally("refusals", "Operations refused", "rule")
+        self._judging = self._spread(
             "admission_seconds", "Judging and applying one update", ADMISSION_BUCKETS
         )
 
     def _commits(self) -> None:
-        self._commit_updates = self._histogram(
+        self._commit_updates = self._spread(
             "commit_updates", "Updates in one durable commit", BATCH_BUCKETS
         )
-        self._commit_seconds = self._histogram(
+        self._commit_seconds = self._spread(
             "commit_seconds",
             "From handing a batch to the store until it is durable",
             COMMIT_BUCKETS,
         )
         self._commit_failures = self._counter("commit_failures", "Commits that failed")
-        self._queued = self._gauge("commit_queue_updates", "Updates waiting for a commit")
+        self._queued = Level("crdt_chat_commit_queue_updates", "Updates waiting for a commit")
+        self.registry.register(self._queued)
         self._rebuilds = self._counter("page_rebuilds", "Pages rebuilt from the store")
-        self._events = self._counter("events", "Text-chat events written", ["type"])
+        self._events = self._tally("events", "Text-chat events written", "type")
 
     def _gauge(self, name: str, about: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(f"crdt_chat_{name}", about, labels, registry=self.registry)
@@ -111,8 +114,15 @@ class Metrics:
     def _counter(self, name: str, about: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"crdt_chat_{name}", about, labels, registry=self.registry)
 
-    def _histogram(self, name: str, about: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(f"crdt_chat_{name}", about, buckets=buckets, registry=self.registry)
+    def _tally(self, name: str, about: str, label: str = "") -> Tally:
+        made = Tally(f"crdt_chat_{name}", about, label)
+        self.registry.register(made)
+        return made
+
+    def _spread(self, name: str, about: str, buckets: Sequence[float]) -> Spread:
+        made = Spread(f"crdt_chat_{name}", about, buckets)
+        self.registry.register(made)
+        return made
 
     def connected(self, channel: Channel) -> None:
         """One more open connection."""
@@ -147,12 +157,11 @@ class Metrics:
         self, outcome: Outcome, seconds: float, operations: int = 0, rules: Iterable[str] = ()
     ) -> None:
         """One update was judged: `operations` keys accepted, `rules` has one per refusal."""
-        self._updates.labels(outcome).inc()
+        self._updates.add(1, outcome)
         self._judging.observe(seconds)
-        if operations:
-            self._operations.inc(operations)
+        self._operations.add(operations)
         for rule in rules:
-            self._refusals.labels(rule).inc()
+            self._refusals.add(1, rule)
 
     def committed(self, updates: int, seconds: float) -> None:
         """A batch of `updates` became durable, `seconds` after it was handed to the store."""
@@ -165,7 +174,7 @@ class Metrics:
 
     def queued(self, updates: int) -> None:
         """`updates` wait for a commit now."""
-        self._queued.set(updates)
+        self._queued.value = updates
 
     def page_rebuilt(self) -> None:
         """A page was rebuilt from the store after a failed apply or commit."""
@@ -173,7 +182,7 @@ class Metrics:
 
     def event_written(self, event_type: str, count: int = 1) -> None:
         """`count` text-chat events of one of the three types were committed."""
-        self._events.labels(event_type).inc(count)
+        self._events.add(count, event_type)
 
     def render(self) -> bytes:
         """Everything in the Prometheus text format; its media type is CONTENT_TYPE."""

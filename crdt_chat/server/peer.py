@@ -75,9 +75,11 @@ class Peer:
         sent already.
         """
         outbox = self.outbox
-        if not outbox.follows:
+        if not outbox.ready or outbox.lagging:
             return False
-        if self._written(encoded):
+        # As _written, spelled out: this runs for every reader of every commit.
+        free = self.sending_since is None and not outbox.frames
+        if free and self.write is not None and self.write(encoded):
             outbox.seq = seq
             return True
         outbox.increment(frame, seq)
