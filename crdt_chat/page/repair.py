@@ -6,7 +6,7 @@ them. *GC*: their clocks are burnt, and what builds on them is refused, too.
 
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Hearing
-from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root
+from crdt_chat.page.layout import PAGE, entity_of, is_name, is_root
 from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.rules import may_empty, may_write
 
@@ -21,7 +21,7 @@ def repair(hearing: Hearing, draft: Draft) -> None:
     root, name = draft.root, draft.name
     if draft.burnt is not None:
         _burn(draft, mended=draft.burnt.mended)
-    elif _is_nobodys(hearing, draft):
+    elif not draft.live and _is_nobodys(hearing, draft):
         _burn(draft, mended=True)
     elif draft.swept:
         draft.fate = "tomb"
@@ -43,13 +43,13 @@ def repair(hearing: Hearing, draft: Draft) -> None:
 def _is_nobodys(hearing: Hearing, draft: Draft) -> bool:
     """Whether nobody else can have this entry, whatever rule refused it."""
     root, name = draft.root, draft.name
-    fresh = draft.entry is None
-    if fresh and (root in ENTITY_ROOTS or not is_root(root) or not is_name(root, name)):
+    if draft.entry is not None:
+        return draft.refusal is not None and draft.refusal.rule == "unknown"
+    if root in ENTITY_ROOTS or not is_root(root) or not is_name(root, name):
         return True
-    if root in ("annotations", "page") or name == PAGE:
+    if root == "page" or name == PAGE:
         return False
-    entity = annotation_of(name) if root == "comments" else entity_of(root, name)
-    return hearing.past_of(entity) is None
+    return hearing.past_of(entity_of(root, name)) is None
 
 
 def _burn(draft: Draft, *, mended: bool) -> None:

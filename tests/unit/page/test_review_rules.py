@@ -117,6 +117,23 @@ def test_what_nobody_else_can_have_is_burnt_and_mends_its_sender(
     assert set(later.keys.values()) == {"refused:origin"}
 
 
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_deletion_of_what_nobody_saw_is_still_its_makers(announced: bool) -> None:
+    """Made and deleted offline: the entry is there for all, so who touches it is not just rolled back."""
+    table = Table()
+    ada = Hand(table, "ada", 1_000_000, known=announced)
+    ada.item("annotations", "a1", None)
+    entered = ada.set("deleted", "a1/ada", entry("ada"))
+    assert ada.send("step2").kind == "accepted"
+    eve = Hand(table, "eve", 4_000_000_000)
+    eve.drop(entered)
+    assert outcome(eve.send("step2")) == refused("deleted/a1/ada", "owner", "reset")
+    eve.set("deleted", "a1/ada", entry("eve"), entered)
+    assert outcome(eve.send("step2")) == refused("deleted/a1/ada", "identity", "reset")
+    ada.drop(entered)
+    assert outcome(ada.send("step2")) == ({"deleted/a1/ada": "accepted"}, "none")
+
+
 def test_who_plays_the_moderator_is_reset_on_a_full_page_too() -> None:
     """Her tombstone would outdo, in her own replica, what a moderator writes there later."""
     table = Table(PageLimits(state=10))
