@@ -1,11 +1,12 @@
 """The composition root: from a Config and an open store to one ASGI app."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 
 import store as kept
 from crdt_chat import __version__
@@ -56,7 +57,9 @@ class App:
         if scope["type"] == "websocket" and scope.get("raw_path", b"").startswith(PREFIX):
             await self.crdt(scope, receive, send)
         else:
-            await self.http(scope, receive, send)
+            # Who leaves in the middle of a body is no fault of ours.
+            with suppress(ClientDisconnect):
+                await self.http(scope, receive, send)
 
     async def drain(self) -> None:
         """Commit all that was received, show it, then ask everybody to reconnect elsewhere."""

@@ -20,8 +20,9 @@ class RawClient:
     saved: how many of its sync frames the server has called durable; controls: all control frames.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, user: str = "") -> None:
         self.socket = socket
+        self.user = user
         self.doc: Doc[Map[Any]] = Doc()
         self.controls: list[dict[str, Any]] = []
         self.saved = 0
@@ -96,5 +97,5 @@ def raw_client(url: str, page: str, user: str, *, control: bool = True) -> Itera
     if control:
         query["caps"] = "crdt-chat.1"
     address = f"{url}/{page}?{urlencode(query)}"
-    with connect(address, compression=None, max_size=2**26) as socket:
-        yield RawClient(socket)
+    with connect(address, compression=None, max_size=2**26, max_queue=None) as socket:
+        yield RawClient(socket, user)
