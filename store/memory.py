@@ -138,6 +138,26 @@ class MemoryStore:
         key = (readmodel.TABLES[root] and root, name)
         return sorted(n for (t, n), page in self._pages.items() if t == tenant and key in page.keys)
 
+    async def pages_naming(
+        self,
+        tenant: str,
+        user: str,
+        texts: Sequence[str],
+        ending: str,  # noqa: ARG002
+    ) -> list[str]:
+        """The tenant's pages on which a user appears: here, all of them may be."""
+        self._open()
+        return sorted(name for owner, name in self._pages if owner == tenant)
+
+    async def users(self, tenant: str) -> list[str]:
+        """Everybody who appears on the tenant's pages."""
+        self._open()
+        pages = [page for (owner, _), page in self._pages.items() if owner == tenant]
+        owners = {user for page in pages for user in page.owners.values()}
+        creators = {creator for page in pages for creator, _ in page.entities.values()}
+        actors = {row.actor for page in pages for row in page.rows}
+        return sorted((owners | creators | actors) - {""})
+
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
     ) -> list[Hit]:

@@ -74,6 +74,18 @@ class Reader(Protocol):
         """
         ...
 
+    async def pages_naming(
+        self, tenant: str, user: str, texts: Sequence[str], ending: str
+    ) -> list[str]:
+        """The tenant's pages, by name, on which `user` may appear: in a column for user ids, by one
+        of `texts` in any content, history included, or by a key's `ending`. Looks through everything.
+        """
+        ...
+
+    async def users(self, tenant: str) -> list[str]:
+        """Everybody who appears on the tenant's pages, in columns for user ids."""
+        ...
+
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
     ) -> list[Hit]:

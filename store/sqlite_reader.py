@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from store import events, integrity, journal, listing, pages, readmodel, schema
+from store import events, integrity, journal, listing, pages, people, readmodel, schema
 from store.errors import NotAStore, Quarantined, SchemaMismatch
 from store.faults import of_file, quarantine
 from store.pages import PageRow
@@ -89,6 +89,18 @@ class SqliteReader:
         """The tenant's pages on which this key is there now."""
         work = partial(readmodel.pages_with, tenant=tenant, root=root, name=name)
         return await self._readers.read(work)
+
+    async def pages_naming(
+        self, tenant: str, user: str, texts: Sequence[str], ending: str
+    ) -> list[str]:
+        """The tenant's pages on which a user appears."""
+        return await self._readers.read(
+            lambda db: people.pages_naming(db, tenant, user, texts, ending)
+        )
+
+    async def users(self, tenant: str) -> list[str]:
+        """Everybody who appears on the tenant's pages."""
+        return await self._readers.read(lambda db: people.users(db, tenant))
 
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50

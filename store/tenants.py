@@ -4,6 +4,7 @@ Few rows, read whole at start: what a row says beyond its keys is JSON that only
 implementation for both stores: `TenantTables` is given a way to run its SQL.
 """
 
+import json
 import sqlite3
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,11 @@ from store.checksums import fields_crc
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+
+FIXED = """
+    CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+"""
 
 TABLES = (
     """
@@ -51,10 +57,7 @@ TABLES = (
     CREATE TRIGGER audit_stays BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
     """,
-    """
-    CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit
-    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
-    """,
+    FIXED,
 )
 """The statements of the migration that makes the tables."""
 
@@ -147,6 +150,13 @@ class Trust(Protocol):
 
     async def note(self, entries: Sequence[AuditEntry]) -> None:
         """Append to the audit log."""
+        ...
+
+    async def forget(self, tenant: str, user: str, alias: str) -> None:
+        """Let an erased user's role go, and `alias` stand for her in the audit log.
+
+        What was revoked for her stays until it can't be in use any more.
+        """
         ...
 
     async def audit(
@@ -287,6 +297,23 @@ class TenantTables:
         def work(db: sqlite3.Connection) -> None:
             for entry in entries:
                 _note(db, entry)
+
+        await self._writing(work)
+
+    async def forget(self, tenant: str, user: str, alias: str) -> None:
+        """Let an erased user's role go, and `alias` stand for her in the audit log."""
+
+        def work(db: sqlite3.Connection) -> None:
+            query = "DELETE FROM tenant_role WHERE tenant = ? AND user = ?"
+            db.execute(query, (tenant, user))
+            # The one exception from "append-only", and only for a name.
+            db.execute("DROP TRIGGER audit_is_fixed")
+            for column in ("actor", "subject"):
+                change = f"UPDATE audit SET {column} = ? WHERE tenant = ? AND {column} = ?"  # noqa: S608
+                db.execute(change, (alias, tenant, user))
+            change = "UPDATE audit SET detail = '{}' WHERE tenant = ? AND instr(detail, ?)"
+            db.execute(change, (tenant, json.dumps(user)))
+            db.execute(FIXED)
 
         await self._writing(work)
 

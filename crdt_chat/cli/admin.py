@@ -26,15 +26,20 @@ def add_place(line: CommandLine) -> None:
 
 
 def ask(
-    chosen: argparse.Namespace, method: str, path: str, body: Mapping[str, Any] | None = None
+    chosen: argparse.Namespace,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = TIMEOUT_S,
 ) -> Any:
     """The JSON that the admin API answers, None for nothing. Raises Mistake with its sentence.
 
-    path begins after /api/v1 and is percent-encoded.
+    path begins after /api/v1 and is percent-encoded; seconds is how long a server may take.
     """
     config = _config(chosen)
     text = b"" if body is None else json.dumps(body).encode()
-    status, answer = _ask(config, method, ROOT + path, text)
+    status, answer = _ask(config, method, ROOT + path, text, seconds)
     said = json.loads(answer) if answer else None
     if status >= 400:
         raise Mistake(said["message"] if isinstance(said, dict) else f"the server said {status}")
@@ -50,17 +55,19 @@ def _config(chosen: argparse.Namespace) -> "Config":
         raise Mistake(str(error)) from None
 
 
-def _ask(config: "Config", method: str, path: str, body: bytes) -> tuple[int, bytes]:
+def _ask(
+    config: "Config", method: str, path: str, body: bytes, seconds: float
+) -> tuple[int, bytes]:
     from crdt_chat.server import admin_socket
 
     try:
-        connection = admin_socket.connected(config.db, TIMEOUT_S)
+        connection = admin_socket.connected(config.db, seconds)
     except OSError as error:
         place = admin_socket.path_of(config.db)
         raise Mistake(f"cannot use {place}: {error.strerror or error}") from None
     if connection is None:
         return _in_this_process(config, method, path, body)
-    asked = http.client.HTTPConnection("localhost", timeout=TIMEOUT_S)
+    asked = http.client.HTTPConnection("localhost", timeout=seconds)
     asked.sock = connection
     try:
         asked.request(method, path, body)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from starlette.applications import Starlette
@@ -19,6 +20,9 @@ from crdt_chat.server.api import is_operator
 from crdt_chat.server.channel import Event, Receive, Send
 from crdt_chat.server.clock import system_clock, system_ids
 from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
+from crdt_chat.server.erasure import Erasure
+from crdt_chat.server.erasure_log import ErasureLog
+from crdt_chat.server.erasure_log import path_of as erasures_of
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.moderation import Moderation
@@ -27,6 +31,7 @@ from crdt_chat.server.retention import retain
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
 from store.protocol import Store
+from store.sqlite_store import SqliteStore
 
 if getattr(kept, "DISTRIBUTION", None) != "crdt-chat":
     raise ImportError(f"another package named `store` shadows ours: {kept.__file__}")
@@ -49,6 +54,7 @@ class App:
     proxies: Proxies
     administration: Administration
     local: Starlette
+    erasure: Erasure
     stopping: bool = False
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -82,6 +88,11 @@ class App:
         return found
 
 
+def _erasures(store: Store) -> Path | None:
+    """Where the log of erasures is; a store in memory has none."""
+    return erasures_of(store.path) if isinstance(store, SqliteStore) else None
+
+
 def _is_open(config: Config, key: PageKey) -> bool:
     tenant = config.tenant(key.tenant)
     return tenant is not None and tenant.open
@@ -106,14 +117,16 @@ async def build(
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
         moderation = Moderation(rooms, store.moderation, store.trust)
+        erasure = Erasure(rooms, ErasureLog(_erasures(store)))
         local = Starlette(
             routes=[
                 *api.local_routes(administration),
                 *api.moderation.local_routes(moderation, authority),
+                *api.erasure.local_routes(erasure, authority),
             ]
         )
         proxies = Proxies(config.proxies)
-        app = App(services, rooms, crdt, Starlette(), proxies, administration, local)
+        app = App(services, rooms, crdt, Starlette(), proxies, administration, local, erasure)
         app.http.router.routes.extend(
             [
                 *ops.routes(
@@ -125,6 +138,7 @@ async def build(
                 *legacy.routes(rooms, store, authority, guard),
                 *api.routes(administration),
                 *api.moderation.routes(moderation, authority),
+                *api.erasure.routes(erasure, authority),
                 *pages.routes(open_pages=app.open_pages, demo=_is_open(config, pages.DEMO)),
             ]
         )

@@ -131,7 +131,7 @@ class Batch:
             key.page,
             expected_seq,
             entries=self.entries,
-            events=[_entry(event) for event in found],
+            events=[event_entry(event) for event in found],
             projected=_projected([attributed.change for attributed in self.changes]),
             owners=self.rows.owners,
             entities=self.rows.entities,
@@ -149,7 +149,8 @@ def _lifts(change: Change) -> bool:
     return change.root == "deleted" and change.after is None
 
 
-def _entry(event: TextChatEvent) -> EventEntry:
+def event_entry(event: TextChatEvent) -> EventEntry:
+    """The event as the store keeps it."""
     return EventEntry(
         event.type,
         event.broadcast_id,

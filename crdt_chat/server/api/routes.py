@@ -72,13 +72,14 @@ def _route(
     administration: Administration, who: CallerOf, method: str, path: str, verb: Verb
 ) -> Route:
     async def handler(request: Request) -> Response:
-        return await verb(request, who(request, _tenant_in_path(request)))
+        return await verb(request, who(request, tenant_in_path(request)))
 
-    endpoint = guarded(handler, administration.authority, _tenant_in_path)
+    endpoint = guarded(handler, administration.authority, tenant_in_path)
     return Route(path, endpoint, methods=[method, "OPTIONS"], name=f"{method} {path}")
 
 
-def _tenant_in_path(request: Request) -> str | None:
+def tenant_in_path(request: Request) -> str | None:
+    """The tenant that the path names."""
     return request.path_params.get("tenant")
 
 
@@ -155,7 +156,7 @@ class _Verbs:
 
     async def audit(self, request: Request, caller: Caller) -> Response:
         after, limit = (_number(request, *pair) for pair in (("after", 0), ("limit", 100)))
-        found = await self._do.audit(caller, _tenant_in_path(request), after, limit)
+        found = await self._do.audit(caller, tenant_in_path(request), after, limit)
         return answer({"entries": found})
 
 

@@ -1,0 +1,74 @@
+"""FILE.erasures: what was erased, by salted digests alone, so that no backup brings it back.
+
+It lies beside the database, which a restore replaces, and is written before anything is erased. One
+JSON object a line; whoever keeps backups elsewhere keeps the newest copy of this file with them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+USER, ENTITY, PAGE = "user", "entity", "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """One erasure `at` (ms). digest is of the user id or the entity's name, with this salt (hex)."""
+
+    id: str
+    at: int
+    tenant: str
+    kind: str
+    page: str | None
+    salt: str
+    digest: str
+
+    def means(self, subject: str) -> bool:
+        """Whether this is the user or entity that was erased."""
+        return digest(self.salt, subject) == self.digest
+
+
+def digest(salt: str, subject: str) -> str:
+    """What the log keeps of a user id or a name."""
+    return hashlib.sha256(f"{salt}/{subject}".encode()).hexdigest()
+
+
+def path_of(db: Path) -> Path:
+    """Where the log of this database is."""
+    real = Path(os.path.realpath(db))
+    return real.with_name(real.name + ".erasures")
+
+
+class ErasureLog:
+    """The log of one database. path None: of a store in memory, kept in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._entries: list[Erased] = []
+
+    def append(self, entry: Erased) -> None:
+        """Add an entry; durable when this returns. Blocks. Raises OSError."""
+        self._entries.append(entry)
+        if self._path is None:
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            os.write(descriptor, (json.dumps(asdict(entry)) + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def __iter__(self) -> Iterator[Erased]:
+        """All entries, oldest first. Raises OSError, ValueError for a line that is none."""
+        if self._path is None:
+            yield from self._entries
+            return
+        if not self._path.exists():
+            return
+        for line in self._path.read_text("utf-8").splitlines():
+            if line.strip():
+                yield Erased(**json.loads(line))

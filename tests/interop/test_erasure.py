@@ -1,0 +1,199 @@
+"""What is erased is in no file and comes back from no replica, however old (design 7, Epochs)."""
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from entries import NOW, comment, deletion, encoded, reply, thread
+from trusted import TrustedServer, token, trusted
+from yjs_peer import YjsBrowser, YjsPeers, canonical
+
+import crdt_chat
+from crdt_chat.client.errors import Refused
+from crdt_chat.protocol import wire
+
+pytestmark = pytest.mark.node
+__all__ = ["trusted"]
+
+ADA = "ada@example.org"
+NUMBERS = itertools.count()
+WORDS = (b"elephant", b"giraffe", b"flamingo", b"crocodile", b"hippopotamus")
+"""One for each way in which her words are kept: live, edited away, deleted, hidden, quoted."""
+
+
+@pytest.fixture
+def page() -> str:
+    return f"erased-{next(NUMBERS)}"
+
+
+def browser(
+    server: TrustedServer, yjs: YjsPeers, page: str, user: str, name: str, **more
+) -> YjsBrowser:
+    params = {"token": token(user=user, role="moderator" if user == "mod" else "editor")}
+    return yjs.browser(name, server.running.ws("acme"), page, params=params, **more)
+
+
+def scene(server: TrustedServer, yjs: YjsPeers, page: str) -> tuple[YjsBrowser, YjsBrowser]:
+    """ada has done all that one can do; bob answered her and was answered."""
+    ada = browser(server, yjs, page, ADA, "ada").wait(synced=True)
+    bob = browser(server, yjs, page, "bob", "bob").wait(synced=True)
+    ada.transact(thread(ADA, "a1", "an elephant"))
+    ada.transact([("set", "comments", "a1/c2", comment(ADA, "a giraffe"))])
+    ada.transact([("set", "comments", "a1/c2", comment(ADA, "nothing", edited=NOW))])
+    ada.transact(reply(ADA, "a1/c3", "a flamingo"))
+    bob.wait(has=[("comments", "a1/c3")])
+    ada.transact(deletion(ADA, "a1/c3"))
+    bob.transact(thread("bob", "b1", f"hello @[Ada Lovelace]({ADA})"))
+    ada.wait(has=[("comments", "b1/c1")])
+    ada.transact([
+        *reply(ADA, "b1/c2", "a crocodile"),
+        *reply(ADA, "b1/c3", "a hippopotamus"),
+        ("set", "reactions", f"b1/c1/👍/{encoded(ADA)}", {"at": NOW}),
+    ])  # fmt: skip
+    bob.wait(has=[("comments", "b1/c3")])
+    act(server, page, "hide", "b1/c2", reason=f"rude of {ADA}")
+    bob.wait(lacks=[("comments", "b1/c2"), ("comments", "a1/c3")])
+    return ada, bob
+
+
+def act(server: TrustedServer, page: str, action: str, entity: str, **more: str) -> None:
+    headers = {"authorization": f"Bearer {token(user='mod', role='moderator')}"}
+    body = {"page": page, "action": action, "entity": entity, **more}
+    url = f"{server.http}/api/v1/tenants/acme/moderation"
+    answer = httpx.post(url, json=body, headers=headers)
+    assert answer.status_code == 204, answer.text
+
+
+def files(server: TrustedServer) -> Iterator[tuple[str, bytes]]:
+    """Every file of the database: itself, its log, its index and what lies beside it."""
+    for path in server.running.db.parent.iterdir():
+        if path.name.startswith(server.running.db.name) and path.is_file():
+            yield path.name, path.read_bytes()
+
+
+def assert_nowhere(server: TrustedServer, *texts: bytes) -> None:
+    searched = dict(files(server))
+    assert server.running.db.name in searched
+    for name, content in searched.items():
+        for text in texts:
+            assert text not in content, (name, text)
+
+
+def assert_somewhere(server: TrustedServer, *texts: bytes) -> None:
+    everything = b"".join(content for _, content in files(server))
+    for text in texts:
+        assert text in everything, text
+
+
+def test_an_erased_user_is_in_no_file(trusted: TrustedServer, yjs: YjsPeers, page: str) -> None:
+    _ada, bob = scene(trusted, yjs, page)
+    traces = (*WORDS, ADA.encode(), encoded(ADA).encode(), b"Ada Lovelace")
+    assert_somewhere(trusted, *traces)
+    done = trusted.asked("erase", "acme", "--user", ADA)
+    assert done["pages"] == 1
+    assert_nowhere(trusted, *traces)
+    bob.wait(denied=True)
+    assert bob.status().denied["code"] == 4409
+    fresh = browser(trusted, yjs, page, "bob", "fresh").wait(synced=True)
+    content = fresh.content()
+    assert set(content["annotations"]) == {"b1"}
+    assert content["comments"] == {"b1/c1": comment("bob", "hello @[erased](erased)")}
+    assert "reactions" not in content
+    trusted.running.stop()
+    assert_nowhere(trusted, *traces)
+    trusted.running.start()
+
+
+def test_no_replica_brings_it_back(trusted: TrustedServer, yjs: YjsPeers, page: str) -> None:
+    ada, bob = scene(trusted, yjs, page)
+    # She was away, wrote more, and knows nothing; so does he.
+    ada.disconnect()
+    ada.transact(thread(ADA, "a9", "a giraffe from afar"))
+    bob.disconnect()
+    bob.transact(reply("bob", "a1/c8", "about the elephant"))
+    trusted.asked("erase", "acme", "--user", ADA)
+    for old in (ada, bob):
+        old.connect()
+        old.wait(denied=True)
+        assert old.status().denied["code"] == 4409
+    # Raw: their whole documents, pushed by somebody who reads no close code.
+    for number, old in enumerate((ada, bob)):
+        pusher = browser(trusted, yjs, page, "eve", f"pusher{number}").wait(synced=True)
+        pusher.inject(wire.update(old.step2()))
+        pusher.wait(denied=True)
+    trusted.running.stop()
+    trusted.running.start()
+    late = browser(trusted, yjs, page, "bob", "late").wait(synced=True)
+    assert "elephant" not in canonical(late.content())
+    assert set(late.content()["annotations"]) == {"b1"}
+    assert_nowhere(trusted, b"elephant", b"giraffe", ADA.encode())
+
+
+def test_our_own_clients_go_on_and_keep_what_is_theirs(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    address = trusted.http.replace("http", "ws", 1)
+    with (
+        crdt_chat.connect(address, page=f"acme/{page}", token=token(user=ADA)) as hers,
+        crdt_chat.connect(address, page=f"acme/{page}", token=token(user="bob")) as his,
+    ):
+        note = hers.annotate("a passage", "an elephant")
+        hers.flush()
+        other = his.annotate("another passage", "a harmless note")
+        his.flush()
+        trusted.asked("erase", "acme", "--page", page, "--annotation", note.id)
+        his.reply(other.id, "written after the erasure")
+        his.flush()
+        with pytest.raises(Refused, match="deleted"):
+            hers.flush()
+        late = browser(trusted, yjs, page, "bob", "late").wait(synced=True)
+        late.wait(count=("comments", 2))
+        assert set(late.content()["annotations"]) == {other.id}
+        assert [note.id for note in hers.annotations] == [other.id]
+    assert_nowhere(trusted, b"an elephant")
+
+
+def test_an_erased_page_is_empty_and_can_be_used_again(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    ada, _bob = scene(trusted, yjs, page)
+    trusted.asked("erase", "acme", "--page", page)
+    assert_nowhere(trusted, *WORDS)
+    again = browser(trusted, yjs, page, "bob", "again").wait(synced=True)
+    assert again.content() == {}
+    # The same name as before is refused, a new one is not.
+    again.transact(thread("bob", "b1", "from an old copy"))
+    again.wait(lacks=[("annotations", "b1")])
+    again.transact(thread("bob", "b7", "a new beginning"))
+    seen = browser(trusted, yjs, page, "eve", "seen").wait(has=[("comments", "b7/c1")])
+    assert set(seen.content()["annotations"]) == {"b7"}
+    assert not ada.status().connected
+
+
+def test_legacy_clients_hear_of_it_without_its_words(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    scene(trusted, yjs, page)
+    trusted.asked("erase", "acme", "--user", ADA)
+    headers = {"authorization": f"Bearer {token(user='bob')}"}
+    params = {"urlId": page, "userIdWS": "anon", "startTime": "0"}
+    answer = httpx.get(f"{trusted.http}/event-log/acme", params=params, headers=headers)
+    told = [json.loads(row["data"]) for row in answer.json()["events"]]
+    kinds = {(event["type"], event["chat"]["_id"]) for event in told}
+    assert ("deleted-text-chat", "a1") in kinds
+    assert ("updated-text-chat", "b1") in kinds
+    assert not any(word in answer.content for word in (*WORDS, ADA.encode()))
+
+
+def test_who_may_erase_and_what_is_a_mistake(trusted: TrustedServer, page: str) -> None:
+    url = f"{trusted.http}/api/v1/tenants/acme/erasures"
+    for role, status in (("moderator", 403), ("admin", 404)):
+        headers = {"authorization": f"Bearer {token(role=role)}"}
+        assert httpx.post(url, json={"page": page}, headers=headers).status_code == status
+    headers = {"authorization": f"Bearer {token(role='admin')}"}
+    for body in ({}, {"user": "a", "page": "b"}, {"annotation": "a1"}, {"user": "a\u0001"}):
+        assert httpx.post(url, json=body, headers=headers).status_code == 400
+    entries = [json.loads(line) for line in trusted.command("audit", "acme", "--json").splitlines()]
+    assert any(entry["action"] == "erase.user" for entry in entries)
