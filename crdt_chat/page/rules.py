@@ -47,6 +47,9 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
         return NO_ROOT
     if draft.entry is None and not is_name(draft.root, draft.name):
         return NO_NAME
+    fault = _judge_role(hearing, draft)
+    if fault is not None:
+        return fault
     if draft.doubled:
         return DOUBLED
     if draft.effect == "write":
@@ -58,15 +61,16 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
     return None
 
 
+def _judge_role(hearing: Hearing, draft: Draft) -> Fault | None:
+    """What others than editors and moderators may not do, whoever made the entry."""
+    if draft.root in ("closed", "page"):
+        return None if hearing.moderates or draft.effect == "none" else MODERATES
+    if draft.root != "annotations" or draft.effect != "write" or hearing.role >= Role.EDITOR:
+        return None
+    return ANNOTATES if hearing.past_of(draft.name) is None else None
+
+
 def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
-    if draft.root in ("closed", "page") and not hearing.moderates:
-        return MODERATES
-    if (
-        draft.root == "annotations"
-        and hearing.role < Role.EDITOR
-        and hearing.past_of(draft.name) is None
-    ):
-        return ANNOTATES
     fault = values.check(draft.root, draft.after, hearing.limits)
     if fault is None and _is_ahead(hearing, draft):
         fault = AHEAD
@@ -94,8 +98,6 @@ def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
     """A tombstone where nothing lives: it would outdo what the entry's own people write elsewhere."""
     if may_empty(hearing, draft.root, draft.name):
         return FULL if hearing.full and draft.entry is None else None
-    if draft.root in ("closed", "page"):
-        return MODERATES
     entity = entity_of(draft.root, draft.name)
     known = hearing.creator(entity) is not None or hearing.seen(entity)
     return OWNER if known else UNKNOWN
@@ -189,8 +191,8 @@ def _write_closed(hearing: Hearing, draft: Draft) -> Fault | None:
     return None if draft.name == PAGE or hearing.seen(draft.name) else UNKNOWN
 
 
-def _write_page(_hearing: Hearing, _draft: Draft) -> Fault | None:
-    return None
+def _moderate(_hearing: Hearing, _draft: Draft) -> Fault | None:
+    return None  # the role was all that counts
 
 
 def _remove_entity(hearing: Hearing, draft: Draft) -> Fault | None:
@@ -230,10 +232,6 @@ def _has_deletion(hearing: Hearing, entity: str) -> bool:
 
 def _remove_deleted(hearing: Hearing, draft: Draft) -> Fault | None:
     return None if may_empty(hearing, "deleted", draft.name) else OWNER
-
-
-def _remove_by_moderator(hearing: Hearing, _draft: Draft) -> Fault | None:
-    return None if hearing.moderates else MODERATES
 
 
 def _may_resolve(hearing: Hearing, annotation: str) -> bool:
@@ -286,7 +284,7 @@ _WRITE: Final[Mapping[str, Rule]] = {
     "reactions": _write_reaction,
     "deleted": _write_deleted,
     "closed": _write_closed,
-    "page": _write_page,
+    "page": _moderate,
 }
 _REMOVE: Final[Mapping[str, Rule]] = {
     "annotations": _remove_entity,
@@ -294,6 +292,6 @@ _REMOVE: Final[Mapping[str, Rule]] = {
     "resolved": _remove_resolved,
     "reactions": _remove_reaction,
     "deleted": _remove_deleted,
-    "closed": _remove_by_moderator,
-    "page": _remove_by_moderator,
+    "closed": _moderate,
+    "page": _moderate,
 }

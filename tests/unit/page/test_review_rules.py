@@ -134,6 +134,22 @@ def test_a_deletion_of_what_nobody_saw_is_still_its_makers(announced: bool) -> N
     assert outcome(ada.send("step2")) == ({"deleted/a1/ada": "accepted"}, "none")
 
 
+@pytest.mark.parametrize(
+    ("root", "name", "role", "repair"),
+    [
+        ("page", "title", Role.EDITOR, "reset"),
+        ("closed", "a1", Role.EDITOR, "reset"),
+        ("annotations", "a2", Role.COMMENTER, "rollback"),
+    ],
+)
+def test_role_is_named_before_shape(root: str, name: str, role: Role, repair: str) -> None:
+    table = Table()
+    thread(table)
+    eve = Hand(table, "eve", 4_000_000_000, role)
+    eve.item(root, name, [{"EVIL": 1}, {"EVIL": 2}])
+    assert outcome(eve.send()) == refused(f"{root}/{name}", "role", repair)
+
+
 def test_who_plays_the_moderator_is_reset_on_a_full_page_too() -> None:
     """Her tombstone would outdo, in her own replica, what a moderator writes there later."""
     table = Table(PageLimits(state=10))
