@@ -11,6 +11,8 @@ HERE = Path(__file__).parent
 NEEDS = {
     "node": "Node.js and the npm packages of tests/interop: run script/test",
     "browser": "Chromium: on Debian, apt-get install chromium",
+    "nginx": "nginx: on Debian, apt-get install nginx",
+    "caddy": "Caddy: on Debian, apt-get install caddy",
 }
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -21,6 +23,8 @@ def missing() -> dict[str, str]:
     there = {
         "node": shutil.which("node") is not None and packages.exists(),
         "browser": any(shutil.which(name) for name in CHROMIUMS),
+        "nginx": shutil.which("nginx") is not None,
+        "caddy": shutil.which("caddy") is not None,
     }
     return {name: needs for name, needs in NEEDS.items() if not there[name]}
 

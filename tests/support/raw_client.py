@@ -68,6 +68,10 @@ class RawClient:
                 self.doc.get(root, type=Map)[name] = value
         self.send(wire.update(self.doc.get_update(before)))
 
+    def set_quietly(self, root: str, name: str, value: Any) -> None:
+        """Set an entry that the server will hear of when it asks."""
+        self.doc.get(root, type=Map)[name] = value
+
     def flush(self) -> None:
         """Read until all that was sent is called durable."""
         while self.saved < self.sent:

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -35,12 +36,18 @@ class RealServer:
     """`python -m crdt_chat serve` on a free loopback port with its own database file.
 
     Stays on the same port and file over `kill`, `stop` and `start`. `tenants` are open ones;
-    `arguments` go to the command line as they are.
+    `arguments` go to the command line as they are. trust: what to trust where it speaks TLS.
     """
 
     def __init__(
-        self, folder: Path, *, tenants: Sequence[str] = ("demo",), arguments: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        tenants: Sequence[str] = ("demo",),
+        arguments: Sequence[str] = (),
+        trust: ssl.SSLContext | None = None,
     ) -> None:
+        self.trust = trust
         self.port = free_port()
         self.db = folder / "crdt-chat.db"
         self.log_path = folder / "server.log"
@@ -55,8 +62,8 @@ class RealServer:
 
     @property
     def http(self) -> str:
-        """`http://host:port`, no slash at the end."""
-        return f"http://{HOST}:{self.port}"
+        """`http://host:port` (https where it has a certificate), no slash at the end."""
+        return f"http{'s' if self.trust else ''}://{HOST}:{self.port}"
 
     def ws(self, tenant: str = "demo") -> str:
         """What y-websocket takes as its server URL for pages of this tenant."""
@@ -98,7 +105,7 @@ class RealServer:
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; (0, b"") where nobody listens."""
         try:
-            with urllib.request.urlopen(self.http + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.http + path, timeout=5, context=self.trust) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -157,10 +164,14 @@ class RealServer:
 
 @contextmanager
 def running_server(
-    folder: Path, *, tenants: Sequence[str] = ("demo",), arguments: Sequence[str] = ()
+    folder: Path,
+    *,
+    tenants: Sequence[str] = ("demo",),
+    arguments: Sequence[str] = (),
+    trust: ssl.SSLContext | None = None,
 ) -> Iterator[RealServer]:
     """A started server; ended at the end, when its log must hold no traceback."""
-    server = RealServer(folder, tenants=tenants, arguments=arguments)
+    server = RealServer(folder, tenants=tenants, arguments=arguments, trust=trust)
     server.start()
     try:
         yield server
