@@ -1,8 +1,7 @@
 """The invariants of design 1, looked at whenever something becomes durable or leaves the server."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from simulation.oracle import EVIL
 from simulation.replicas import PycrdtPeer
@@ -108,23 +107,28 @@ class Watcher:
         assert told == expected, f"of events {expected} only {told} were told"
 
 
-def check_leaving(link: Link, frame: bytes, durable: Durable) -> None:
-    """A frame leaves the server: nothing in it may be what a crash could still lose."""
+def check_leaving(link: Link, frame: bytes, durable: Durable) -> str:
+    """A frame leaves the server: nothing in it may be what a crash could still lose.
+
+    Returns what was looked at, for counting.
+    """
     assert NEEDLE not in frame, f"forbidden text leaves the server: {frame!r}"
     match wire.decode(frame):
         case wire.SyncStep2(update) | wire.Update(update):
             lacking = durable.lacks(decoded(update))
             assert lacking is None, f"shown before it is durable: {lacking}"
-        case wire.Control(body):
-            if body["type"] == "refused":
-                link.refused = True
-            elif body["type"] == "saved":
-                check_saved(link, body, durable)
+            return "frames checked"
+        case wire.Control({"type": "refused"}):
+            link.refused = True
+            return "refusals"
+        case wire.Control({"type": "saved", "frames": frames}):
+            check_saved(link, frames, durable)
+            return "acknowledgements checked"
+    return "other frames"
 
 
-def check_saved(link: Link, body: Mapping[str, Any], durable: Durable) -> None:
+def check_saved(link: Link, frames: int, durable: Durable) -> None:
     """The client is told that its first frames are durable: they must be."""
-    frames = body["frames"]
     assert frames <= len(link.sent), "more frames are saved than were sent"
     for update in link.sent[:frames]:
         # What was refused is durable as tomb or GC; its deletions may have been ignored.

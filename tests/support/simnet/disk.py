@@ -4,6 +4,7 @@ A Disk outlives processes; a Handle is one process's store, which does nothing a
 process is dead.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -43,6 +44,7 @@ class Disk:
     lies: float = 0.0
     raises: float = 0.0
     slowest: float = 0.004
+    counts: Counter[str] = field(default_factory=Counter)
 
     def latency(self) -> float:
         """Seconds that one access takes."""
@@ -52,11 +54,15 @@ class Disk:
         """Make one page's part durable, or not."""
         fate = self.rng.random()
         if self.full or fate < self.fails:
+            self.counts["failed commits"] += 1
             return Failed(FULL)
         result = (await self.kept.commit([commit]))[0]
         if isinstance(result, Appended):
             self.watch(commit, result)
-        return Failed(FULL) if fate < self.fails + self.lies else result
+        if fate < self.fails + self.lies:
+            self.counts["commits that were only said to have failed"] += 1
+            return Failed(FULL)
+        return result
 
 
 class Handle:
@@ -90,6 +96,7 @@ class Handle:
         await self._reach()
         self._readable()
         rows = await self._disk.kept.read(tenant, page, after, limit)
+        self._disk.counts["catch-ups"] += 1
         await self._reach()
         return rows
 
@@ -111,5 +118,6 @@ class Handle:
         if self._disk.full:
             raise FULL
         written = await self._disk.kept.snapshot(tenant, page, upto_seq, data, keep=keep)
+        self._disk.counts["snapshots"] += written
         await self._reach()
         return written

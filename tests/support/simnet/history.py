@@ -152,6 +152,7 @@ class History(World):
         if not writes:
             return
         self.note(f"HTTP {user} {writes}")
+        self.counts["server writes"] += 1
         try:
             async with process.rooms.open(key) as room:
                 verdict = await room.write(writes, grant)
@@ -278,10 +279,13 @@ class Failure(AssertionError):
     """A seed that failed, with its log."""
 
 
-def simulate(seed: int, steps: int = STEPS) -> Counter[str]:
-    """Play one history. Returns what happened, by name; raises Failure."""
+def simulate(seed: int, steps: int = STEPS, played: list[History] | None = None) -> Counter[str]:
+    """Play one history. Returns what happened, by name; raises Failure.
+
+    played: where the history is put, for those who want to read its log afterwards.
+    """
     quieten()
-    played: list[History] = []
+    played = [] if played is None else played
 
     async def main() -> None:
         played.append(History(seed, steps))

@@ -6,6 +6,7 @@ Production code: sessions, gate, rooms, commits, outboxes. Simulated: clock, soc
 import asyncio
 import itertools
 import logging
+import zlib
 from collections import Counter, defaultdict
 from dataclasses import replace
 from random import Random
@@ -23,7 +24,7 @@ from crdt_chat.server import snapshots
 from crdt_chat.server.connection import Visit
 from crdt_chat.server.loading import load_page
 from crdt_chat.server.services import Clock
-from store.records import Appended, PageCommit
+from store.records import Appended, EventRow, PageCommit
 
 from .checks import Durable, Watcher, check_leaving, differences
 from .client import Client
@@ -62,6 +63,8 @@ class World:
         self.pages = [PageKey(TENANT, f"p{n}") for n in range(rng.choice([1, 1, 2]))]
         self.durable: defaultdict[str, Durable] = defaultdict(Durable)
         self.disk = Disk(rng, self._became_durable, slowest=rng.choice([0.0, 0.004, 0.1]))
+        self.disk.counts = self.counts
+        self.digest = 0
         self.limits = replace(
             Limits(),
             outbox_bytes=rng.choice([1 << 20, 1 << 20, 3_000]),
@@ -102,7 +105,8 @@ class World:
         self.failed(context.get("exception") or AssertionError(context["message"]))
 
     def _became_durable(self, commit: PageCommit, result: Appended) -> None:
-        self.counts["commits"] += 1
+        self.counts["commits"] += bool(commit.entries)
+        self.counts["rebuilds"] += bool(commit.usage)
         try:
             self.durable[commit.page].add(commit, result)
         except AssertionError as error:
@@ -111,11 +115,14 @@ class World:
     def leaving(self, link: Link, frame: bytes) -> None:
         """See Link: called with each frame the moment the server lets go of it."""
         client = self.links[link]
-        self.counts["frames out"] += 1
+        # Not the bytes: in a pycrdt Doc the order of a map's keys is another each time.
+        sent = f"{self.loop.time()} {client.name} {len(frame)}"
+        self.digest = zlib.crc32(sent.encode(), self.digest)
         if client.attacker:
             return
         try:
-            check_leaving(link, frame, self.durable[self.where[client].page])
+            kind = check_leaving(link, frame, self.durable[self.where[client].page])
+            self.counts[kind] += 1
         except AssertionError as error:
             self.failed(error)
 
@@ -162,10 +169,14 @@ class World:
             async with process.rooms.open(key) as room:
                 watcher = Watcher(self.durable[key.page])
                 room.listeners.add(watcher.took)
+                room.listeners.add(self._told_event)
                 self.watchers.append(watcher)
                 await anyio.sleep_forever()
         except TryLater:
             return  # the disk did not answer: nobody watches this time
+
+    def _told_event(self, _row: EventRow) -> None:
+        self.counts["events told"] += 1
 
     async def kill(self) -> None:
         """kill -9."""
