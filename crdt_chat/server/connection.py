@@ -20,7 +20,7 @@ from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 from crdt_chat.server.channel import AsgiChannel, Channel, Closable
 from crdt_chat.server.guard import Guard
-from crdt_chat.server.peer import Peer, nobody
+from crdt_chat.server.peer import Peer
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
@@ -121,7 +121,6 @@ class _Connection:
             write=channel.write if isinstance(channel, AsgiChannel) else None,
             backlog=channel.backlog if isinstance(channel, AsgiChannel) else None,
             states=services.states,
-            wake=self._wake,
             traffic=services.metrics.traffic,
         )
 
@@ -139,14 +138,17 @@ class _Connection:
     async def _run(self) -> None:
         self._check_room()
         async with self._tasks:
+            self.peer.wake = self._wake
+            if self.peer.closing is not None:
+                # Revoked between its grant and this moment.
+                return
             self._room.join(self.peer)
             try:
                 await self._read()
             finally:
                 # A writer that is at work ends with the tasks, and no other may start.
-                self.peer.wake = nobody
                 lost = self._lost or getattr(self._channel, "lost", False)
-                self.peer.unload()
+                self.peer.leave()
                 self._room.leave(self.peer, lost=lost and self.peer.closing is None)
             self._tasks.cancel_scope.cancel()
 

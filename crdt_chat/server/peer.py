@@ -35,6 +35,7 @@ class Peer:
     not come yet. batch_expected: its next step 2 may be an offline batch, which is not rated. vector
     is the last state vector it asked with, owed how many of its step 1s wait for their answer: a
     rebuilt page gives them. catching_up: it waits for the full state instead of what it missed.
+    announcing: the Yjs client id that it announced while the page was being rebuilt.
 
     backlog tells the bytes that its socket has not got rid of, unsent how many they were when it was
     last looked at. states is the process's share of state frames, large are those of this peer.
@@ -56,6 +57,8 @@ class Peer:
     vector: bytes = b"\x00"
     owed: int = 0
     catching_up: bool = False
+    announcing: int | None = None
+    gone: bool = False
     closing: RemoteFault | None = None
     sending_since: float | None = None
     unsent: int = 0
@@ -119,6 +122,8 @@ class Peer:
     def state(self, encoded: bytes, seq: int) -> None:
         """Send a catch-up, a whole WebSocket frame, that covers every row up to `seq`."""
         self.catching_up = False
+        if self.gone:
+            return
         if self._written(encoded):
             self._load(encoded)
             self.outbox.told(seq)
@@ -134,6 +139,9 @@ class Peer:
         self.owed -= 1
         self.state(encoded, seq)
         self.relieve()
+        if self.outbox.behind():
+            # Its writer did not catch up while an answer was on its way.
+            self.wake()
 
     def _load(self, frame: bytes) -> None:
         """Count a large state until the writer has seen it leave our memory."""
@@ -141,6 +149,12 @@ class Peer:
             self.states.take(frame)
             self.large.append(frame)
             self.wake()
+
+    def leave(self) -> None:
+        """It is not here any more: nothing is made for it, and no writer starts."""
+        self.gone = True
+        self.wake = nobody
+        self.unload()
 
     def unload(self) -> None:
         """Its states are not in our memory any more."""

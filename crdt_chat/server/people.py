@@ -17,6 +17,9 @@ from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.services import Services
 
+SIGN_OF_LIFE = wire.awareness_of(())
+"""An awareness frame without entries."""
+
 PAUSE_S = 0.05
 """Seconds for which further changes are gathered after a frame went out."""
 
@@ -44,6 +47,7 @@ class People:
         self._entries: dict[int, tuple[int, bytes]] = {}
         self._joined: dict[str, None] = {}
         self._left: dict[str, None] = {}
+        self._recount = False
         self._telling = False
         self._last_told = -1.0
 
@@ -111,15 +115,19 @@ class People:
         self._count_for(peer)
 
     def renew(self) -> None:
-        """Give stock clients one combined renewal: they drop whoever is silent for 30 s."""
+        """Give stock clients one combined renewal: they drop whoever is silent for 30 s.
+
+        Everybody gets a frame: a y-websocket that hears nothing for 30 s, not even its own awareness,
+        takes the server for dead, and a browser cannot see pings.
+        """
         self.presence.renew(self._services.clock.now())
         for peer in self._peers.values():
-            if not peer.speaks_control:
-                frame = self.presence.states(peer.id)
-                if frame is not None:
-                    peer.presence(frame, binary_frame(frame))
+            states = None if peer.speaks_control else self.presence.states(peer.id)
+            frame = SIGN_OF_LIFE if states is None else states
+            peer.presence(frame, binary_frame(frame))
 
     def _came(self, user: str) -> None:
+        self._recount = True
         if user in self._left:
             # Never an id in both lists; listeners that saw them leave have not been told yet.
             del self._left[user]
@@ -128,6 +136,7 @@ class People:
         self._tell_soon()
 
     def _went(self, user: str) -> None:
+        self._recount = True
         if user in self._joined:
             del self._joined[user]
         else:
@@ -152,17 +161,22 @@ class People:
                 await anyio.sleep(pause)
             self._last_told = clock.monotonic()
             self._tell_now()
-            if not (self._entries or self._joined or self._left):
+            if not (self._entries or self._recount):
                 break
         self._telling = False
 
     def _tell_now(self) -> None:
         entries, self._entries = self._entries, {}
+        if entries:
+            self._forward(entries)
+        if self._recount:
+            self._recount = False
+            self._tell_count()
+
+    def _tell_count(self) -> None:
         joined, left = tuple(self._joined), tuple(self._left)
         self._joined.clear()
         self._left.clear()
-        if entries:
-            self._forward(entries)
         change = PresenceChange(joined, left, self.presence.count)
         listening = [peer for peer in self._peers.values() if peer.speaks_control]
         if listening:

@@ -147,6 +147,8 @@ class Recovery:
         client = room.people.presence.attendances[peer.id].client
         if client is not None:
             room.page.announce(client, peer.grant.user)
+        elif peer.announcing is not None:
+            room.announce(peer, peer.announcing)
         # Whatever is still under way from it may be older than what was lost.
         peer.asked += 1
         peer.send(wire.step1(room.page.state_vector()))

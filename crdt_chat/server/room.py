@@ -176,7 +176,10 @@ class Room:
 
         A replica that missed its reset would differ for ever without anybody noticing: told again.
         """
-        if self.suspended or not self.page.announce(client, peer.grant.user):
+        if self.suspended:
+            peer.announcing = client
+            return
+        if not self.page.announce(client, peer.grant.user):
             return
         self.people.presence.bind(peer.id, client)
         if self.page.was_reset(client):

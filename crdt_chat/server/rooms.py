@@ -120,10 +120,12 @@ class Rooms:
                 idle = not place.guests and now - place.idle_since >= limits.page_idle_s
                 try:
                     await (self._evict(key, place) if idle else snapshot(room))
-                except (StoreError, LocalFault):
+                except StoreError:
                     # This page's trouble: the others are looked after, and it is tried again.
                     where = {"tenant": key.tenant, "page": key.page}
                     log.exception("page cannot be put away", extra=where)
+                except LocalFault as fault:
+                    room.break_down(fault)
 
     async def _evict(self, key: PageKey, place: Place) -> None:
         room = place.room

@@ -14,6 +14,7 @@ from crdt_chat.page.update import decode
 
 from .client import Client
 from .loop import run
+from .process import Process
 from .world import TENANT, World, quieten
 
 STEPS = 60
@@ -135,13 +136,17 @@ class History(World):
     def write_over_http(self) -> None:
         """Somebody without a document writes; what is answered must be durable."""
         if self.process is not None and self.process.alive:
-            task = self.loop.create_task(self._write_over_http())
-            self.http.add(task)
-            task.add_done_callback(self.http.discard)
+            self.process.tasks.start_soon(self._write_over_http, self.process)
 
-    async def _write_over_http(self) -> None:
-        process, key = self.process, self.rng.choice(self.pages)
-        assert process is not None
+    async def _write_over_http(self, process: Process) -> None:
+        self.writing += 1
+        try:
+            await self._request(process)
+        finally:
+            self.writing -= 1
+
+    async def _request(self, process: Process) -> None:
+        key = self.rng.choice(self.pages)
         user = self.rng.choice(["ada", "bob"])
         grant = Grant(TENANT, user, user.title(), Role.EDITOR)
         view = self.durable[key.page].content()

@@ -123,7 +123,12 @@ class Link:
         self.up = Pipe(self._latency, self._to_server)
         self.down = Pipe(self._latency, self._to_client)
         self.down.drained = self._drained
-        extension = {"abort": self.abort, "write": self._write}
+        extension = {
+            "abort": self.abort,
+            "write": self._write,
+            "backlog": lambda: self.down.size,
+            "drained": self._until_free,
+        }
         scope = {"path": "/ws/sim", "extensions": {"crdt_chat.transport": extension}}
         self.channel = AsgiChannel(scope, self._receive, self._send)
 
@@ -199,10 +204,13 @@ class Link:
         if self._free or self.gone:
             self._writable.set()
 
-    async def _send(self, message: Any) -> None:
+    async def _until_free(self) -> None:
         while not (self._free or self.gone):
             self._writable = anyio.Event()
             await self._writable.wait()
+
+    async def _send(self, message: Any) -> None:
+        await self._until_free()
         if self.gone:
             raise ConnectionResetError("the peer is gone")
         if message["type"] == "websocket.close":

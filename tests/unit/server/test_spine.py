@@ -353,6 +353,73 @@ def test_whoever_is_on_a_page_that_was_rewritten_is_told_so() -> None:
     at_a_site(story)
 
 
+def test_an_id_that_is_announced_while_the_page_is_rebuilt_is_known_afterwards() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        site.disk.full = True
+        with pytest.raises(Exception, match="could not be saved"):
+            await site.write("a2")
+        ada = site.dial()
+        entry = wire.AwarenessEntry(70_000, 1, "{}")
+        ada.say(wire.awareness_of([wire.encode_entry(entry)]))
+        await anyio.sleep(0.1)
+        site.disk.full = False
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        assert (70_000, "ada") in site.room.page.announced
+
+    at_a_site(story)
+
+
+def test_a_state_for_somebody_who_left_meanwhile_does_not_count_for_ever() -> None:
+    async def story(site: Site) -> None:
+        for number in range(300):
+            await site.write(f"a{number}", title="t" * 300)
+        assert len(site.room.page.state()) > 64 * 1024
+        site.disk.slowest = 1.0
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada.say(wire.update(annotation(Doc(client_id=70_000), "b1")))
+        ada.say(wire.step1(EMPTY))
+        await anyio.sleep(0.01)
+        ada.link.close()
+        await anyio.sleep(5.0)
+        assert site.process.rooms.services.states.bytes == 0
+
+    at_a_site(story)
+
+
+def test_a_cursor_that_moves_tells_nobody_how_many_are_here() -> None:
+    async def story(site: Site) -> None:
+        ada, bob = site.dial(), site.dial(Grant("t", "bob", "Bob", Role.EDITOR))
+        await ada.until(lambda: any(body["count"] == 2 for body in ada.controls("presence")))
+        told = len(ada.controls("presence"))
+        for clock in range(1, 6):
+            entry = wire.AwarenessEntry(70_000, clock, json.dumps({"cursor": clock}))
+            bob.say(wire.awareness_of([wire.encode_entry(entry)]))
+            await anyio.sleep(0.2)
+        assert ada.count(wire.Awareness) == 5
+        assert len(ada.controls("presence")) == told
+
+    at_a_site(story)
+
+
+@pytest.mark.parametrize("caps", [True, False])
+def test_who_is_alone_hears_a_sign_of_life_within_30_seconds(caps: bool) -> None:
+    """y-websocket takes a server that says nothing for so long for dead, and reconnects."""
+
+    async def story(site: Site) -> None:
+        ada = site.dial(caps=caps)
+        entry = wire.AwarenessEntry(70_000, 1, "{}")
+        ada.say(wire.awareness_of([wire.encode_entry(entry)]))
+        await anyio.sleep(5.0)
+        for _ in range(3):
+            heard = len(ada.heard)
+            await anyio.sleep(20.0)
+            assert len(ada.heard) > heard
+
+    at_a_site(story)
+
+
 def test_one_who_does_not_read_keeps_nobody_from_being_told_of_a_restart() -> None:
     async def story(site: Site) -> None:
         other = PageKey("t", "q")
