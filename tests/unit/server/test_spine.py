@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -16,10 +18,11 @@ from simnet.loop import run
 from simnet.process import Process, config_of, running
 
 from crdt_chat.config import Limits
-from crdt_chat.errors import Malformed, Restarting
+from crdt_chat.errors import Malformed, Restarting, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.protocol import wire
 from crdt_chat.server.connection import Visit
+from crdt_chat.server.guard import Guard, Session
 from crdt_chat.server.services import Clock
 from store.memory import MemoryStore
 from store.records import EventRow, LogEntry, Rewrite
@@ -416,6 +419,31 @@ def test_who_is_alone_hears_a_sign_of_life_within_30_seconds(caps: bool) -> None
             heard = len(ada.heard)
             await anyio.sleep(20.0)
             assert len(ada.heard) > heard
+
+    at_a_site(story)
+
+
+class Revoking:
+    """A guard that finds, the moment it looks, that this session may not be here any more."""
+
+    @contextmanager
+    def watch(self, session: Session, _key: PageKey, _abort: object = None) -> Iterator[None]:
+        session.close(Unauthorized("revoked"))
+        yield
+
+    def sessions(self, _tenant: str, _user: str) -> int:
+        return 1
+
+
+def test_who_is_revoked_between_grant_and_page_is_told_so() -> None:
+    async def story(site: Site) -> None:
+        ada = Caller()
+        ada.link = Link(ada, Random(3), replace(PERFECT), lambda _link, _frame: None)
+        visit = Visit(KEY, ADA, speaks_control=True, guard=cast(Guard, Revoking()))
+        site.process.accept(ada.link, visit)
+        await ada.until(lambda: ada.code is not None)
+        assert ada.code == Unauthorized.close_code
+        assert not ada.heard
 
     at_a_site(story)
 
