@@ -24,7 +24,7 @@ def backup(source: Path, target: Path) -> None:
             db.execute("VACUUM INTO ?", (os.fspath(part),))
         finally:
             db.close()
-        _verify(part)
+        check_copy(part)
         _sync(part)
         # link, not rename: it fails if somebody has made the target meanwhile.
         os.link(part, target)
@@ -33,7 +33,27 @@ def backup(source: Path, target: Path) -> None:
     _sync(target.parent)
 
 
-def _verify(copy: Path) -> None:
+def carry_over(old: Path, new: Path) -> None:
+    """Take over what must outlive a restore of an older copy: audit log, revocations, given roles.
+
+    `new` may be open elsewhere, `old` may not be damaged. Raises sqlite3.Error.
+    """
+    db = schema.connect(new)
+    try:
+        db.execute("ATTACH ? AS old", (os.fspath(old),))
+        db.execute("BEGIN IMMEDIATE")
+        for table in ("audit", "revocation"):
+            newer = f"WHERE id > (SELECT coalesce(max(id), 0) FROM main.{table})"  # noqa: S608
+            db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table} {newer}")  # noqa: S608
+        db.execute("DELETE FROM main.tenant_role")
+        db.execute("INSERT INTO main.tenant_role SELECT * FROM old.tenant_role")
+        db.execute("COMMIT")
+    finally:
+        db.close()
+
+
+def check_copy(copy: Path) -> None:
+    """Verify a file that `backup` made. Raises NotAStore, SchemaMismatch, Damaged."""
     db = schema.connect(copy, readonly=True)
     try:
         found = db.execute("PRAGMA integrity_check(1)").fetchone()

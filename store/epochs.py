@@ -30,7 +30,8 @@ def rewrite(
         return Conflict(tuple(rows))
     timestamps = _replace(db, page, new)
     pages.save(db, [page])
-    _forget_words(db)
+    if new.history != "keep":
+        _forget_words(db)
     db.execute("COMMIT")
     return Rewritten(page.epoch, page.seq, timestamps)
 

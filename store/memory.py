@@ -14,7 +14,9 @@ from store.memory_page import (
     forget_events,
     forget_rows,
     history,
+    people,
     said,
+    shows,
 )
 from store.protocol import Project
 from store.records import (
@@ -107,6 +109,11 @@ class MemoryStore:
         """The newest timestamp (ms) that retention has removed, 0 for none."""
         return self._page(tenant, page).event_floor
 
+    async def names(self) -> list[Name]:
+        """All pages of all tenants."""
+        self._open()
+        return sorted(self._pages)
+
     async def heads(self, names: Iterable[Name]) -> dict[Name, int]:
         """The head seq of each of these (tenant, page) that exists."""
         self._open()
@@ -139,24 +146,18 @@ class MemoryStore:
         return sorted(n for (t, n), page in self._pages.items() if t == tenant and key in page.keys)
 
     async def pages_naming(
-        self,
-        tenant: str,
-        user: str,
-        texts: Sequence[str],
-        ending: str,  # noqa: ARG002
+        self, tenant: str, user: str, texts: Sequence[str], ending: str
     ) -> list[str]:
-        """The tenant's pages on which a user appears: here, all of them may be."""
+        """The tenant's pages on which a user appears."""
         self._open()
-        return sorted(name for owner, name in self._pages if owner == tenant)
+        pages = [(name, page) for (owner, name), page in self._pages.items() if owner == tenant]
+        return sorted(name for name, page in pages if shows(page, user, texts, ending))
 
     async def users(self, tenant: str) -> list[str]:
         """Everybody who appears on the tenant's pages."""
         self._open()
         pages = [page for (owner, _), page in self._pages.items() if owner == tenant]
-        owners = {user for page in pages for user in page.owners.values()}
-        creators = {creator for page in pages for creator, _ in page.entities.values()}
-        actors = {row.actor for page in pages for row in page.rows}
-        return sorted((owners | creators | actors) - {""})
+        return sorted({user for page in pages for user in people(page)} - {""})
 
     async def search(
         self, tenant: str, text: str, *, page: str | None = None, limit: int = 50

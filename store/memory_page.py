@@ -165,3 +165,24 @@ def forget_rows(page: MemoryPage, before: int) -> int:
         count += 1
     page.rows = page.rows[count:]
     return count
+
+
+def people(page: MemoryPage) -> set[str]:
+    """Everybody who appears where user ids are kept."""
+    creators = {creator for creator, _ in page.entities.values()}
+    actors = {row.actor for row in page.rows} | {row.user for row in page.events}
+    return {*page.owners.values()} | creators | actors
+
+
+def shows(page: MemoryPage, user: str, texts: Sequence[str], ending: str) -> bool:
+    """Whether a user appears on the page: among its people, in a text, at the end of a name."""
+    said = [*page.keys.values(), *page.held.values(), *page.archived.values()]
+    said += [row.body for row in page.events]
+    names = [name for _, name in (*page.keys, *page.archived)]
+    written = [row.update for row in page.rows] + [page.snapshot or b""]
+    return (
+        user in people(page)
+        or any(text in each for text in texts for each in said)
+        or any(name.endswith(ending) for name in names)
+        or any(text.encode() in each for text in (*texts, ending) for each in written)
+    )

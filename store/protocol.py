@@ -58,6 +58,10 @@ class Reader(Protocol):
         """
         ...
 
+    async def names(self) -> list[tuple[str, str]]:
+        """(tenant, page) of all pages there are, in order."""
+        ...
+
     async def heads(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """The head seq of each of these (tenant, page) that exists."""
         ...

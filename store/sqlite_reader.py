@@ -71,6 +71,11 @@ class SqliteReader:
         """The newest timestamp (ms) that retention has removed, 0 for none."""
         return await self._page(tenant, page, lambda _, row: row.event_floor) or 0
 
+    async def names(self) -> list[tuple[str, str]]:
+        """All pages of all tenants."""
+        query = "SELECT tenant, name FROM page ORDER BY tenant, name"
+        return await self._readers.read(lambda db: db.execute(query).fetchall())
+
     async def heads(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """The head seq of each of these (tenant, page) that exists."""
         wanted = list(names)

@@ -37,7 +37,7 @@ def ask(
 
     path begins after /api/v1 and is percent-encoded; seconds is how long a server may take.
     """
-    config = _config(chosen)
+    config = settings(chosen)
     text = b"" if body is None else json.dumps(body).encode()
     status, answer = _ask(config, method, ROOT + path, text, seconds)
     said = json.loads(answer) if answer else None
@@ -46,7 +46,8 @@ def ask(
     return said
 
 
-def _config(chosen: argparse.Namespace) -> "Config":
+def settings(chosen: argparse.Namespace) -> "Config":
+    """The settings in force for this command. Raises Mistake."""
     from crdt_chat.config import BadSetting, load
 
     try:

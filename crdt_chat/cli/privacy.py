@@ -1,10 +1,11 @@
-"""`crdt-chat erase`: a person, a page or an annotation, from everywhere, while the server runs."""
+"""`crdt-chat erase`, `backup`, `restore`: what is gone for good, and what must not get lost."""
 
 import argparse
 import json
+from pathlib import Path
 from urllib.parse import quote
 
-from crdt_chat.cli.admin import add_place, ask
+from crdt_chat.cli.admin import add_place, ask, settings
 from crdt_chat.cli.parser import Mistake, Verbs, add_verb
 
 LONG_S = 3_600.0
@@ -21,8 +22,75 @@ person's tokens first (`crdt-chat revoke`), or she may go on writing. Backups ma
 what was erased: `crdt-chat restore` erases it again by FILE.erasures, which lies beside the database."""
 
 
+BACKUP_EXAMPLES = """\
+  crdt-chat backup /backups/chat-monday.db
+  crdt-chat backup /backups/chat.db --db /var/lib/crdt-chat/chat.db
+
+A consistent, verified copy; the server goes on serving. Keep the newest FILE.erasures with it."""
+
+RESTORE_EXAMPLES = """\
+  crdt-chat restore /backups/chat-monday.db
+
+Stop the server first. The database that was there is kept as FILE.replaced. Every page begins a new
+epoch: who has written since the backup was made brings her own back with the next connection. What was
+erased since is erased again."""
+
+
 def add_verbs(verbs: Verbs) -> None:
-    """Add `erase`."""
+    """Add `erase`, `backup` and `restore`."""
+    _add_erase(verbs)
+    backup = add_verb(verbs, "backup", run_backup, "Copy a database in use.", BACKUP_EXAMPLES)
+    backup.add_argument("file", metavar="FILE", type=Path, help="the copy; must not exist yet")
+    add_place(backup)
+    restore = add_verb(verbs, "restore", run_restore, "Go back to a backup.", RESTORE_EXAMPLES)
+    restore.add_argument("file", metavar="FILE", type=Path, help="what `backup` made")
+    add_place(restore)
+
+
+def run_backup(chosen: argparse.Namespace) -> int:
+    """Copy the database, served or not."""
+    import sqlite3
+
+    from store.backup import backup
+    from store.errors import StoreError
+
+    db = settings(chosen).db
+    if not db.exists():
+        raise Mistake(f"there is no database {db}: name one with --db")
+    try:
+        backup(db, chosen.file)
+    except (StoreError, OSError, sqlite3.Error) as error:
+        raise Mistake(f"no backup was made: {error}") from None
+    size = chosen.file.stat().st_size
+    print(json.dumps({"file": str(chosen.file), "bytes": size}) if chosen.json else
+          f"{chosen.file}: {size:,} bytes, verified.")  # fmt: skip
+    return 0
+
+
+def run_restore(chosen: argparse.Namespace) -> int:
+    """Put a backup in the place of the database."""
+    from crdt_chat.config import BadSetting
+    from crdt_chat.server.restoring import restore
+    from store.errors import StoreError
+
+    config = settings(chosen)
+    if not chosen.file.exists():
+        raise Mistake(f"there is no file {chosen.file}")
+    try:
+        done = restore(config, chosen.file)
+    except (StoreError, BadSetting, OSError, ValueError) as error:
+        raise Mistake(f"nothing was restored: {error}") from None
+    said = {"pages": done.pages, "erasures": done.erasures}
+    if chosen.json:
+        print(json.dumps({**said, "replaced": str(done.replaced) if done.replaced else None}))
+    else:
+        print(f"Restored {done.pages} page(s); {done.erasures} erasure(s) were done again.")
+        if done.replaced:
+            print(f"What was there before is {done.replaced}: delete it when all is well.")
+    return 0
+
+
+def _add_erase(verbs: Verbs) -> None:
     about = "Erase a person, a page or an annotation for good."
     line = add_verb(verbs, "erase", run_erase, about, ERASE_EXAMPLES)
     line.add_argument("tenant", metavar="TENANT", help="whose pages are meant")

@@ -22,7 +22,7 @@ from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.server.administration import Caller
 from crdt_chat.server.batch import event_entry
-from crdt_chat.server.erasure_log import ENTITY, PAGE, USER, Erased, ErasureLog, digest
+from crdt_chat.server.erasure_log import ENTITY, NAMES, PAGE, USER, Erased, ErasureLog, digest
 from crdt_chat.server.rewriting import kept_in, replacement
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
@@ -74,11 +74,15 @@ class Erasure:
         """
         caller.require(tenant)
         services = self._rooms.services
+        if services.config.tenant(tenant) is None:
+            raise NotFound("there is no such tenant here")
         pages = await self._pages(tenant, wanted)
         entry = self._entry(services, tenant, wanted)
         await anyio.to_thread.run_sync(self._log.append, entry)
         for page in pages:
-            await self._rewrite(PageKey(tenant, page), caller, wanted)
+            names = await self._rewrite(PageKey(tenant, page), caller, wanted)
+            told = replace(entry, kind=NAMES, page=page, salt="", digest="", names=names)
+            await anyio.to_thread.run_sync(self._log.append, told)
         await self._beside(tenant, wanted)
         detail = json.dumps({"id": entry.id, "page": wanted.page, "pages": len(pages)})
         audit = AuditEntry(
@@ -95,13 +99,12 @@ class Erasure:
         return {"id": entry.id, "pages": len(pages)}
 
     async def again(self, entries: list[Erased]) -> int:
-        """Erase once more what is in a log, in a database that a backup was restored to."""
+        """Erase once more what is in a log, in a restored database that nobody is served from."""
         services, count = self._rooms.services, 0
-        caller = Caller("restore", "restore")
         for entry in entries:
             for wanted in await self._found(entry):
                 for page in await self._pages(entry.tenant, wanted):
-                    await self._rewrite(PageKey(entry.tenant, page), caller, wanted)
+                    await self._rewrite_unserved(PageKey(entry.tenant, page), wanted)
                 await self._beside(entry.tenant, wanted)
                 count += 1
         if count:
@@ -124,8 +127,6 @@ class Erasure:
 
     async def _pages(self, tenant: str, wanted: Wanted) -> list[str]:
         services = self._rooms.services
-        if services.config.tenant(tenant) is None:
-            raise NotFound("there is no such tenant here")
         if wanted.user is not None:
             return await services.store.pages_naming(tenant, *_traces(wanted.user))
         page = wanted.page or ""
@@ -133,11 +134,28 @@ class Erasure:
             raise NotFound("there is no such page")
         return [page]
 
-    async def _rewrite(self, key: PageKey, caller: Caller, wanted: Wanted) -> None:
+    async def _rewrite(self, key: PageKey, caller: Caller, wanted: Wanted) -> list[str]:
+        """Rewrite a page; returns the digests of the names that went."""
         actor = content.ERASED if caller.name == wanted.user else caller.name
+        names: list[str] = []
         async with self._rooms.open(key) as room:
-            make = partial(_made, self._rooms.services, key, room.page.limits, actor, _what(wanted))
+            limits = room.page.limits
+
+            def make(stored: StoredPage) -> Rewrite:
+                made = _made(self._rooms.services, key, limits, actor, _what(wanted), stored)
+                names[:] = made.erased
+                return made
+
             await room.rewrite(make)
+        return names
+
+    async def _rewrite_unserved(self, key: PageKey, wanted: Wanted) -> None:
+        services = self._rooms.services
+        stored = await services.store.load(key.tenant, key.page)
+        if stored is not None:
+            what, actor = _what(wanted), content.ERASED
+            made = _made(services, key, PageLimits(), actor, what, stored)
+            await services.store.rewrite(key.tenant, key.page, None, made)
 
     async def _beside(self, tenant: str, wanted: Wanted) -> None:
         """What the store keeps beside the pages."""

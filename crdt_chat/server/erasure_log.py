@@ -7,16 +7,21 @@ JSON object a line; whoever keeps backups elsewhere keeps the newest copy of thi
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 USER, ENTITY, PAGE = "user", "entity", "page"
+NAMES = "names"
+"""An entry that tells which names of one page nobody may write again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """One erasure `at` (ms). digest is of the user id or the entity's name, with this salt (hex)."""
+    """One erasure `at` (ms). digest is of the user id or the entity's name, with this salt (hex).
+
+    names are those of a NAMES entry, as digests (page.erasure.digest).
+    """
 
     id: str
     at: int
@@ -25,6 +30,7 @@ class Erased:
     page: str | None
     salt: str
     digest: str
+    names: Sequence[str] = ()
 
     def means(self, subject: str) -> bool:
         """Whether this is the user or entity that was erased."""
