@@ -12,7 +12,6 @@ held anywhere. Any exception out of `apply` and any failed commit end in recover
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 
 import anyio
@@ -23,7 +22,6 @@ from crdt_chat.errors import (
     Malformed,
     PageBroken,
     RemoteFault,
-    StoreUnavailable,
     TryLater,
 )
 from crdt_chat.identity import Grant, PageKey, Role
@@ -40,14 +38,13 @@ from crdt_chat.server.people import People
 from crdt_chat.server.recovery import Make, Recovery
 from crdt_chat.server.services import Services
 from crdt_chat.server.states import States
-from store.records import Appended, CommitResult, EventRow, PageCommit, Rewritten
+from crdt_chat.server.words import RELOAD, broken, failure, hello, refused
+from store.records import Appended, EventRow, PageCommit, Rewritten
 
 log = logging.getLogger(__name__)
 
 SERVER = 0
 """The connection number of server-made operations."""
-
-RELOAD = "a change was not allowed here: reload the page to go on"
 
 EventListener = Callable[[EventRow], None]
 
@@ -67,7 +64,7 @@ class Room:
             services,
             prepare=self._prepare,
             settle=self._settle,
-            fail=lambda result: self.break_down(_failure(result)),
+            fail=lambda result: self.break_down(failure(result)),
             audience=lambda: len(self.peers),
         )
         self.states = States(self, self._commits)
@@ -116,19 +113,7 @@ class Room:
     def join(self, peer: Peer) -> None:
         """Let a connection in: tell it where it is, ask what it has, show it who is here."""
         self.peers[peer.id] = peer
-        peer.control(
-            {
-                "type": "hello",
-                "epoch": self.epoch,
-                "user": peer.grant.user,
-                "role": peer.grant.role.name.lower(),
-                "limits": {
-                    "frame": self.services.limits.frame_bytes,
-                    "batch": self.services.limits.first_batch_bytes,
-                    **asdict(self.page.limits),
-                },
-            }
-        )
+        peer.control(hello(self.epoch, peer.grant, self.services.limits, self.page.limits))
         self.ask(peer)
         self.people.join(peer)
 
@@ -208,7 +193,7 @@ class Room:
             raise
         except Exception as fault:
             # A fault of the gate may have left half an update in memory, like one of the document.
-            self.break_down(_broken(fault))
+            self.break_down(broken(fault))
             raise Malformed("an update that cannot be applied") from fault
         self._count(verdict, clock.monotonic() - started)
         if verdict.kind == "gap":
@@ -253,7 +238,7 @@ class Room:
         except UnicodeEncodeError as error:
             raise Malformed("half of a surrogate pair is no text") from error
         except Exception as fault:
-            self.break_down(_broken(fault))
+            self.break_down(broken(fault))
             raise TryLater("the page is being rebuilt") from fault
         self._count(verdict, clock.monotonic() - started)
         self._queue(verdict, Author(grant.user, SERVER), broadcast_id, hides)
@@ -328,7 +313,7 @@ class Room:
         covering = self._commits.covering
         batch = Batch(self.committed) if covering is None else covering
         if verdict.refusals:
-            batch.controls.append((peer, _refused(verdict)))
+            batch.controls.append((peer, refused(verdict)))
         if verdict.repair == "reset" and not peer.speaks_control:
             batch.closes.append((peer, Forbidden(RELOAD)))
         if not peer.gapped:
@@ -398,28 +383,3 @@ class Room:
     def suspended(self) -> bool:
         """Whether the page is being rebuilt: nothing can be read or written."""
         return self._recovery.under_way
-
-
-def _broken(fault: Exception) -> LocalFault:
-    if isinstance(fault, PageBroken):
-        return fault
-    broken = PageBroken(f"the gate failed: {type(fault).__name__}")
-    broken.__cause__ = fault
-    return broken
-
-
-def _failure(result: CommitResult) -> StoreUnavailable:
-    fault = StoreUnavailable("the commit failed")
-    fault.__cause__ = getattr(result, "error", None)
-    return fault
-
-
-def _refused(verdict: Verdict) -> dict[str, object]:
-    return {
-        "type": "refused",
-        "reset": verdict.repair == "reset",
-        "operations": [
-            {"key": refusal.key, "rule": refusal.rule, "reason": refusal.reason}
-            for refusal in verdict.refusals
-        ],
-    }
