@@ -1,4 +1,4 @@
-"""`crdt-chat erase`, `backup`, `restore`: what is gone for good, and what must not get lost."""
+"""`crdt-chat erase`, `export`, `backup`, `restore`: what is gone for good, and what must not get lost."""
 
 import argparse
 import json
@@ -28,6 +28,12 @@ BACKUP_EXAMPLES = """\
 
 A consistent, verified copy; the server goes on serving. Keep the newest FILE.erasures with it."""
 
+EXPORT_EXAMPLES = """\
+  crdt-chat export acme --user ada@example.org
+
+Everything that is kept about one person: what she wrote, also what was deleted or hidden and earlier
+versions, what she did, flagged and was given, and where others mention her."""
+
 RESTORE_EXAMPLES = """\
   crdt-chat restore /backups/chat-monday.db
 
@@ -37,11 +43,17 @@ erased since is erased again."""
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """Add `erase`, `backup` and `restore`."""
+    """Add `erase`, `export`, `backup` and `restore`."""
     _add_erase(verbs)
     backup = add_verb(verbs, "backup", run_backup, "Copy a database in use.", BACKUP_EXAMPLES)
     backup.add_argument("file", metavar="FILE", type=Path, help="the copy; must not exist yet")
     add_place(backup)
+    export = add_verb(
+        verbs, "export", run_export, "All about one person, as JSON.", EXPORT_EXAMPLES
+    )
+    export.add_argument("tenant", metavar="TENANT", help="whose pages are meant")
+    export.add_argument("--user", metavar="ID", required=True, help="the person")
+    add_place(export)
     restore = add_verb(verbs, "restore", run_restore, "Go back to a backup.", RESTORE_EXAMPLES)
     restore.add_argument("file", metavar="FILE", type=Path, help="what `backup` made")
     add_place(restore)
@@ -64,6 +76,14 @@ def run_backup(chosen: argparse.Namespace) -> int:
     size = chosen.file.stat().st_size
     print(json.dumps({"file": str(chosen.file), "bytes": size}) if chosen.json else
           f"{chosen.file}: {size:,} bytes, verified.")  # fmt: skip
+    return 0
+
+
+def run_export(chosen: argparse.Namespace) -> int:
+    """Print everything about one person."""
+    tenant, user = quote(chosen.tenant, safe=""), quote(chosen.user, safe="")
+    found = ask(chosen, "GET", f"/tenants/{tenant}/exports?user={user}", seconds=LONG_S)
+    print(json.dumps(found, indent=2, ensure_ascii=False))
     return 0
 
 

@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 
 from crdt_chat.page.layout import (
     annotation_of,
-    decode_user,
     deleted_name,
     encode_user,
     entity_of,
@@ -98,16 +97,26 @@ def without_user(kept: Kept, user: str) -> tuple[Kept, set[str]]:
     return _unnamed(left, user), digests
 
 
-def names(kept: Kept) -> set[str]:
-    """The ids of all people who appear on the page."""
-    found = {creator for _, creator, _ in kept.entities}
-    for root, name, value in _everything(kept):
-        if root in ("reactions", "deleted"):
-            found.add(decode_user(user_of(name)))
-        if isinstance(value, dict):
-            found |= {value[key] for key in ("creator", "by") if isinstance(value.get(key), str)}
-            found |= {found_id for _, found_id in _MENTION.findall(str(value.get("body", "")))}
-    return found | {value["by"] for value in kept.held.values()}
+def by_user(entries: Entries, user: str) -> Entries:
+    """What a user made or did, of these entries."""
+    encoded = encode_user(user)
+
+    def is_hers(root: str, name: str, value: Json) -> bool:
+        if root in ("reactions", "deleted") and user_of(name) == encoded:
+            return True
+        return isinstance(value, dict) and user in (value.get("creator"), value.get("by"))
+
+    return {key: value for key, value in entries.items() if is_hers(*key, value)}
+
+
+def mentions(entries: Entries, user: str) -> set[str]:
+    """The names of the comments that mention a user."""
+    named = (user, encode_user(user))
+    return {
+        name
+        for (root, name), value in entries.items()
+        if root == "comments" and any(who in named for _, who in _MENTION.findall(value["body"]))
+    }
 
 
 def _everything(kept: Kept) -> Iterable[tuple[str, str, Json]]:

@@ -23,6 +23,7 @@ from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
 from crdt_chat.server.erasure import Erasure
 from crdt_chat.server.erasure_log import ErasureLog
 from crdt_chat.server.erasure_log import path_of as erasures_of
+from crdt_chat.server.export import Export
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.moderation import Moderation
@@ -117,12 +118,13 @@ async def build(
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
         moderation = Moderation(rooms, store.moderation, store.trust)
+        export = Export(services)
         erasure = Erasure(rooms, ErasureLog(_erasures(store)))
         local = Starlette(
             routes=[
                 *api.local_routes(administration),
                 *api.moderation.local_routes(moderation, authority),
-                *api.erasure.local_routes(erasure, authority),
+                *api.erasure.local_routes(erasure, export, authority),
             ]
         )
         proxies = Proxies(config.proxies)
@@ -138,7 +140,7 @@ async def build(
                 *legacy.routes(rooms, store, authority, guard),
                 *api.routes(administration),
                 *api.moderation.routes(moderation, authority),
-                *api.erasure.routes(erasure, authority),
+                *api.erasure.routes(erasure, export, authority),
                 *pages.routes(open_pages=app.open_pages, demo=_is_open(config, pages.DEMO)),
             ]
         )

@@ -128,7 +128,7 @@ class Erasure:
     async def _pages(self, tenant: str, wanted: Wanted) -> list[str]:
         services = self._rooms.services
         if wanted.user is not None:
-            return await services.store.pages_naming(tenant, *_traces(wanted.user))
+            return await services.store.pages_naming(tenant, *traces_of(wanted.user))
         page = wanted.page or ""
         if (tenant, page) not in await services.store.heads([(tenant, page)]):
             raise NotFound("there is no such page")
@@ -182,7 +182,7 @@ def _what(wanted: Wanted) -> What:
     return content.without_all
 
 
-def _traces(user: str) -> tuple[str, list[str], str]:
+def traces_of(user: str) -> tuple[str, list[str], str]:
     """The user id, and what of it stands in JSON, in bodies and at the end of names."""
     encoded = encode_user(user)
     quoted = {json.dumps(user), json.dumps(user, ensure_ascii=False)}

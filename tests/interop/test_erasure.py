@@ -106,6 +106,24 @@ def test_an_erased_user_is_in_no_file(trusted: TrustedServer, yjs: YjsPeers, pag
     trusted.running.start()
 
 
+def test_an_export_holds_everything_about_her_and_nothing_after_the_erasure(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    scene(trusted, yjs, page)
+    told = trusted.command("export", "acme", "--user", ADA)
+    assert all(word.decode() in told for word in WORDS)
+    found = json.loads(told)["pages"][page]
+    names = {(entry["root"], entry["name"]) for entry in found["content"]}
+    assert {("annotations", "a1"), ("reactions", f"b1/c1/👍/{encoded(ADA)}")} <= names
+    assert [entry["name"] for entry in found["deleted"]] == ["a1/c3"]
+    assert [entry["name"] for entry in found["hidden"]] == ["b1/c2"]
+    assert found["mentioned"] == ["b1/c1"]
+    assert "@[Ada" not in json.dumps(found)
+    trusted.asked("erase", "acme", "--user", ADA)
+    assert json.loads(trusted.command("export", "acme", "--user", ADA))["pages"] == {}
+    trusted.asked("erase", "acme", "--user", ADA)
+
+
 def test_no_replica_brings_it_back(trusted: TrustedServer, yjs: YjsPeers, page: str) -> None:
     ada, bob = scene(trusted, yjs, page)
     # She was away, wrote more, and knows nothing; so does he.

@@ -100,6 +100,7 @@ def rows(stored: str = "fluid") -> list[Row]:
         Row("GET", f"{ROOT}/audit", f"{ROOT}/audit", OPERATORS_ONLY),
         Row("POST", f"{ONE}/flags", f"{ROOT}/tenants/acme/flags", FLAGGERS, FLAG),
         Row("POST", f"{ONE}/moderation", f"{ROOT}/tenants/acme/moderation", MODERATORS, CLOSING),
+        Row("GET", f"{ONE}/exports", f"{ROOT}/tenants/acme/exports?user=zoe", ADMINS),
         Row("POST", f"{ONE}/erasures", f"{ROOT}/tenants/acme/erasures", ADMINS, {"user": "zoe"}),
         Row("GET", f"{ONE}/moderation", f"{ROOT}/tenants/acme/moderation?page=p", MODERATORS),
         Row("POST", OPERATOR_TOKENS, OPERATOR_TOKENS, OPERATORS_ONLY, {"user": "grace"}),

@@ -1,34 +1,51 @@
-"""POST /api/v1/tenants/{tenant}/erasures: for operators and the tenant's admins."""
+"""/api/v1/tenants/{tenant}/erasures and /exports: for operators and the tenant's admins."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from crdt_chat.server.administration import Caller
 from crdt_chat.server.api.answers import answer, guarded, json_object
 from crdt_chat.server.api.callers import caller_of
 from crdt_chat.server.api.routes import LOCAL, CallerOf, tenant_in_path
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.erasure import Erasure, Wanted
+from crdt_chat.server.export import Export
 
-PATH = "/api/v1/tenants/{tenant}/erasures"
+ERASURES = "/api/v1/tenants/{tenant}/erasures"
+EXPORTS = "/api/v1/tenants/{tenant}/exports"
 
 
-def routes(verb: Erasure, authority: Authority) -> list[BaseRoute]:
+def routes(erasure: Erasure, export: Export, authority: Authority) -> list[BaseRoute]:
     """The route for the network, which needs an admin's token."""
-    return _routes(verb, authority, lambda request, tenant: caller_of(request, authority, tenant))
+    return _routes(
+        erasure, export, authority, lambda request, tenant: caller_of(request, authority, tenant)
+    )
 
 
-def local_routes(verb: Erasure, authority: Authority) -> list[BaseRoute]:
+def local_routes(erasure: Erasure, export: Export, authority: Authority) -> list[BaseRoute]:
     """The route for the local socket."""
-    return _routes(verb, authority, lambda _request, _tenant: LOCAL)
+    return _routes(erasure, export, authority, lambda _request, _tenant: LOCAL)
 
 
-def _routes(verb: Erasure, authority: Authority, who: CallerOf) -> list[BaseRoute]:
+def _routes(
+    erasure: Erasure, export: Export, authority: Authority, who: CallerOf
+) -> list[BaseRoute]:
     async def erase(request: Request) -> Response:
         tenant = request.path_params["tenant"]
-        caller: Caller = who(request, tenant)
-        return answer(await verb.erase(caller, tenant, Wanted.parse(await json_object(request))))
+        caller = who(request, tenant)
+        return answer(await erasure.erase(caller, tenant, Wanted.parse(await json_object(request))))
 
-    handler = guarded(erase, authority, tenant_in_path)
-    return [Route(PATH, handler, methods=["POST", "OPTIONS"], name=f"POST {PATH}")]
+    async def exported(request: Request) -> Response:
+        tenant, user = request.path_params["tenant"], request.query_params.get("user")
+        return answer(await export.of_user(who(request, tenant), tenant, user))
+
+    table = (("POST", ERASURES, erase), ("GET", EXPORTS, exported))
+    return [
+        Route(
+            path,
+            guarded(handler, authority, tenant_in_path),
+            methods=[method, "OPTIONS"],
+            name=f"{method} {path}",
+        )
+        for method, path, handler in table
+    ]
