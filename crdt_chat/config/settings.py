@@ -83,6 +83,9 @@ class Limits:
     event_retention_days: float = _setting(
         30.0, "days", "event log, per tenant", "older cursors answer with resync"
     )
+    history_retention_days: float = _setting(
+        0.0, "days", "history below the snapshot, per tenant; 0 keeps all", "no time travel so far"
+    )
     gap_patience_s: float = _setting(
         60.0, "s", "an update that lacks others' structs is asked for again", "judged as it is"
     )
@@ -141,6 +144,7 @@ class TenantSettings:
     operations_per_s: float = 100.0
     operations_burst: float = 1_000.0
     event_retention_days: float = 30.0
+    history_retention_days: float = 0.0
 
 
 def tenant_defaults(name: str, limits: Limits, page: PageLimits) -> TenantSettings:
@@ -151,6 +155,7 @@ def tenant_defaults(name: str, limits: Limits, page: PageLimits) -> TenantSettin
         operations_per_s=limits.operations_per_s,
         operations_burst=limits.operations_burst,
         event_retention_days=limits.event_retention_days,
+        history_retention_days=limits.history_retention_days,
     )
 
 

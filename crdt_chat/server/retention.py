@@ -1,4 +1,4 @@
-"""Forget what is older than a tenant keeps: the event log, once an hour and at start."""
+"""Forget what is older than a tenant keeps: events and history, once an hour and at start."""
 
 import logging
 
@@ -23,9 +23,10 @@ async def retain(services: Services) -> None:
             if tenant is None:
                 continue
             kept = int(tenant.event_retention_days * DAY_MS)
+            history = int(tenant.history_retention_days * DAY_MS) or None
             try:
                 await services.store.prune(
-                    services.clock.now(), events_ms=kept, history_ms=None, tenant=name
+                    services.clock.now(), events_ms=kept, history_ms=history, tenant=name
                 )
             except StoreError:
                 # The disk's fault passes or not; either way the events are still there next time.

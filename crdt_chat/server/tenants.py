@@ -131,6 +131,7 @@ class Tenant:
                 "operations_per_s": settings.operations_per_s,
                 "operations_burst": settings.operations_burst,
                 "event_retention_days": settings.event_retention_days,
+                "history_retention_days": settings.history_retention_days,
                 **{f"page.{name}": value for name, value in asdict(settings.page).items()},
             },
             "source": "database" if self.stored else "settings",

@@ -5,7 +5,7 @@ import json
 import anyio
 import pytest
 
-from crdt_chat.config import Config
+from crdt_chat.config import Config, TenantSettings
 from crdt_chat.server.app import build
 from crdt_chat.server.clock import system_ids
 from crdt_chat.server.services import Clock
@@ -39,3 +39,18 @@ async def test_events_older_than_the_tenant_keeps_are_removed() -> None:
         with anyio.fail_after(5):
             while await events_of(store) != ["new"]:  # noqa: ASYNC110 - a store has no event
                 await anyio.sleep(0.001)
+
+
+async def test_history_older_than_the_tenant_keeps_is_removed_but_never_what_a_page_needs() -> None:
+    store, now = MemoryStore(), 1_000 * DAY
+    for number, at in enumerate((now - 3 * DAY, now - 3 * DAY, now - DAY, now - 3 * DAY)):
+        log = LogEntry(bytes([number]) * 16, "ada", "1", at, b"\x00\x00")
+        await store.commit([PageCommit("open", "p", number, entries=[log])])
+    await store.snapshot("open", "p", 3, b"\x00\x00")
+    settings = TenantSettings("open", open=True, history_retention_days=2)
+    clock = Clock(now=lambda: now, monotonic=anyio.current_time)
+    async with build(Config(tenants=(settings,)), store, clock=clock, ids=system_ids(clock)):
+        with anyio.fail_after(5):
+            while len(await store.read("open", "p", 0)) > 2:  # noqa: ASYNC110 - a store has no event
+                await anyio.sleep(0.001)
+    assert [row.seq for row in await store.read("open", "p", 0)] == [3, 4]
