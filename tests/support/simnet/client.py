@@ -47,6 +47,7 @@ class Client:
         self.caps = caps
         self.attacker = grant.user == ATTACKER
         self.link: Link | None = None
+        self.browser: list[Client] = [self]
         self.wanted = True
         self.resets = 0
         self._echoes = echoes
@@ -82,6 +83,21 @@ class Client:
         for update in self.replica.transact(operations):
             self._learn(decode(update))
             self._say(update)
+            for tab in self.browser:
+                if tab is not self:
+                    tab.overhear(update)
+
+    def overhear(self, update: bytes) -> None:
+        """Another tab of this browser did something: it is hers to send (BroadcastChannel)."""
+        self._learn(decode(update))
+        for echo in self.replica.receive(update):
+            self._say(echo)
+
+    def share(self, other: "Client") -> None:
+        """Open in the browser where `other` is open: both tell each other everything."""
+        other.browser.append(self)
+        self.browser = other.browser
+        self.overhear(other.replica.step2(self.replica.state_vector()))
 
     def _learn(self, update: Update) -> None:
         for client, run in update.structs.items():
@@ -142,9 +158,16 @@ class Client:
         self._forget_link()
         self.world.told(self, code)
         if code == 4403:
-            self.resets += 1
-            self.start_anew()
+            self.reset()
         self._dial_later()
+
+    def reset(self) -> None:
+        """The document is dropped, in all tabs of the browser."""
+        for tab in self.browser:
+            tab.resets += 1
+            tab.hang_up()
+            tab.start_anew()
+            tab._dial_later()
 
     def renew(self) -> None:
         """Say that we are here."""
@@ -218,10 +241,7 @@ class Client:
         if body["type"] == "presence":
             self.count = body["count"]
         elif body["type"] == "refused" and body["reset"]:
-            self.resets += 1
-            self.hang_up()
-            self.start_anew()
-            self._dial_later()
+            self.reset()
 
     def sees(self) -> set[int]:
         """The client ids that its awareness shows now, its own left out."""

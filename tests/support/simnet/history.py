@@ -174,9 +174,15 @@ class History(World):
         if self.rng.random() < 0.6 or len(self.clients) < 4:
             self.sit_down(self.rng.choice(sorted(CAST)))
             return
-        client = self.rng.choice(self.clients)
+        # What one tab has not sent, another of the browser may show: the one whose it is must come back.
+        able = [client for client in self.clients if len(client.browser) == 1]
+        if not able:
+            return
+        client = self.rng.choice(able)
+        self.note(f"{client.name} leaves for good")
         client.wanted = False
         client.hang_up()
+        client.browser.remove(client)
         client.replica.drop()
         self.clients.remove(client)
 

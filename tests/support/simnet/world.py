@@ -215,6 +215,13 @@ class World:
         client = Client(self, name, grant, caps=caps, echoes=echoes)
         self.clients.append(client)
         self.where[client] = self.rng.choice(self.pages)
+        beside = [
+            one
+            for one in self.clients
+            if one.grant == grant and self.where[one] == self.where[client] and one is not client
+        ]
+        if beside and not client.attacker and self.rng.random() < 0.5:
+            client.share(beside[0])
         client.dial()
         return client
 
