@@ -19,9 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import report
 import scenarios as play
 from scenarios import Figures
 from servers import KINDS, Kind, ours, running
+
+NOTES = Path(__file__).resolve().parent / "notes.md"
+"""What a table cannot say: goes under it."""
 
 ALL = ("ours", "relay", "pw", "yw", "hp")
 
@@ -118,7 +122,7 @@ def main() -> int:
         kinds.append(ours("before", Path(chosen.before).resolve()))
     os.sched_setaffinity(0, {1})
     print(f"seed {chosen.seed}, {'quick, ' if chosen.quick else ''}best of {chosen.repeat}")
-    failed = False
+    failed, played = False, []
     for name in chosen.rows.split(","):
         row = ROWS[name]
         results = {}
@@ -127,6 +131,11 @@ def main() -> int:
                 results[kind.name] = _best(row, kind, chosen)
         failed = failed or bool(results.get("ours", Figures(0)).wrong)
         print(_line(row, results), flush=True)
+        played.append((row.name, row.about, row.unit, results))
+    if chosen.write:
+        command = "python bench/compare.py " + " ".join(sys.argv[1:])
+        notes = NOTES.read_text("utf-8") if NOTES.exists() else ""
+        report.write(Path(chosen.write), played, seed=chosen.seed, command=command, notes=notes)
     return int(failed)
 
 
@@ -138,6 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter scenarios")
     parser.add_argument("--repeat", type=int, default=1, help="plays of each, the best counts")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", help="a Markdown file for the table, with a plot beside it")
     return parser.parse_args()
 
 

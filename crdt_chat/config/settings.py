@@ -80,6 +80,9 @@ class Limits:
     )
     slice_ms: float = _setting(50.0, "ms", "longest that one piece of work may hold the event loop")
     page_idle_s: float = _setting(60.0, "s", "an empty page stays in memory; longer while dirty")
+    page_rest_s: float = _setting(
+        60.0, "s", "a page that nobody writes to stays whole in memory; then as its packed state"
+    )
     event_retention_days: float = _setting(
         30.0, "days", "event log, per tenant", "older cursors answer with resync"
     )

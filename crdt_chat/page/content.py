@@ -1,6 +1,6 @@
 """The live content of a page: the document, and what the gate knows of it without looking into it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from crdt_chat.errors import Malformed, PageBroken
 from crdt_chat.page.arrival import Arrival, retrace
@@ -32,16 +32,7 @@ class Content:
         Raises PageBroken if they are not what this gate lets come about.
         """
         content = cls()
-        content.document.apply(list(updates))
-        state = content.document.state()
-        content._size = len(state)
-        try:
-            arrival = retrace(decode(state), content.index)
-        except Malformed as error:
-            raise PageBroken("the stored page is not one that this gate wrote") from error
-        if arrival.lacks:
-            raise PageBroken("the stored page is incomplete")
-        learn(arrival, content.index)
+        content._take(list(updates))
         for client, clock, length, repair in rows.refused:
             if repair == "rollback":
                 content.index.mark(client, clock, length, MENDED)
@@ -52,6 +43,34 @@ class Content:
                 for name, value in content.document.items(root).items()
             )
         return content
+
+    @classmethod
+    def restored(
+        cls, state: bytes, ledger: Ledger, mended: Iterable[tuple[int, int, int]]
+    ) -> "Content":
+        """The content that had this state and this ledger; mended: its Gcs that are MENDED.
+
+        Raises PageBroken.
+        """
+        content = cls()
+        content._take([state])
+        for client, clock, length in mended:
+            content.index.mark(client, clock, length, MENDED)
+        content.ledger = ledger
+        return content
+
+    def _take(self, updates: Sequence[bytes]) -> None:
+        """Fill the document, and the index from it."""
+        self.document.apply(updates)
+        state = self.document.state()
+        self._size = len(state)
+        try:
+            arrival = retrace(decode(state), self.index)
+        except Malformed as error:
+            raise PageBroken("the stored page is not one that this gate wrote") from error
+        if arrival.lacks:
+            raise PageBroken("the stored page is incomplete")
+        learn(arrival, self.index)
 
     def apply(self, arrival: Arrival, verdict: Verdict, expected: Iterable[Expected]) -> None:
         """Carry out a verdict that has an update. Raises PageBroken, also if Yjs shows otherwise."""

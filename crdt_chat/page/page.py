@@ -17,6 +17,7 @@ from crdt_chat.page.judging import judge_all
 from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.outgoing import assemble, effects
+from crdt_chat.page.resting import Resting
 from crdt_chat.page.update import Item, decode
 from crdt_chat.page.vector import UNKNOWN_IDS, encode_vector, known_part
 from crdt_chat.page.verdict import (
@@ -28,6 +29,10 @@ from crdt_chat.page.verdict import (
     Sync,
     Verdict,
 )
+
+EMPTY_VECTOR: Final = b"\x00"
+EMPTY_UPDATE: Final = b"\x00\x00"
+"""What a reader who has nothing answers to a step 1."""
 
 RESERVED: Final = 2**16
 """Client ids below this may be the server's (design 4, "Server-made operations")."""
@@ -44,7 +49,7 @@ class Page:
         """An empty page. `server_client`: the Yjs client id, below 2^16, of the server's own writing."""
         self.limits = limits
         self.announced: list[tuple[int, str]] = []
-        self._content = Content()
+        self._being: Content | Resting = Content()
         self._claim_server(server_client)
 
     @classmethod
@@ -63,12 +68,32 @@ class Page:
         page = cls.__new__(cls)
         page.limits = limits
         page.announced = []
-        page._content = Content.load([*([] if snapshot is None else [snapshot]), *updates], rows)
+        page._being = Content.load([*([] if snapshot is None else [snapshot]), *updates], rows)
         page._claim_server(server_client)
         return page
 
+    @property
+    def _content(self) -> Content:
+        being = self._being
+        if isinstance(being, Resting):
+            being = self._being = being.wake()
+        return being
+
+    def rest(self) -> None:
+        """Keep only the packed state until the next update: what few people write to costs less.
+
+        Raises PageBroken.
+        """
+        if isinstance(self._being, Content):
+            self._being = Resting.of(self._being)
+
+    @property
+    def rests(self) -> bool:
+        """Whether only the packed state is in memory."""
+        return isinstance(self._being, Resting)
+
     def _claim_server(self, client: int) -> None:
-        owners = self._content.ledger.owners
+        owners = self._being.ledger.owners
         while owners.get(client, SERVER) != SERVER:
             client = (client + 1) % RESERVED
         self._server = client
@@ -77,16 +102,16 @@ class Page:
 
     def announce(self, client: int, user: str) -> bool:
         """Let `user` own a Yjs client id, if nobody does yet. False: it belongs to somebody else."""
-        owner = self._content.ledger.owners.get(client)
+        owner = self._being.ledger.owners.get(client)
         if owner is None:
-            self._content.ledger.owners[client] = user
+            self._being.ledger.owners[client] = user
             self.announced.append((client, user))
             return True
         return owner == user
 
     def was_reset(self, client: int) -> bool:
         """Whether the replica with this client id was told to start anew, and comes back as it was."""
-        return client in self._content.ledger.reset
+        return client in self._being.ledger.reset
 
     def receive(self, update: bytes, sync: Sync, grant: Grant, now: int) -> Verdict:
         """Judge a peer's update and apply what of it is good.
@@ -95,6 +120,8 @@ class Page:
         verdict; a gap leaves the page as it was. Raises Malformed for what no honest
         client sends, PageBroken if the document failed.
         """
+        if update == EMPTY_UPDATE:
+            return Verdict("trimmed")
         content = self._content
         arrival = survey(decode(update), content.index, content.ledger, grant, sync)
         if arrival is None or (arrival.lacks and sync != "last"):
@@ -192,10 +219,13 @@ class Page:
 
     def state(self) -> bytes:
         """The whole page as one Yjs update (v1). Raises PageBroken."""
-        return self._content.document.state()
+        being = self._being
+        return being.state() if isinstance(being, Resting) else being.document.state()
 
     def state_vector(self) -> bytes:
         """The next clock of every client id, as y-protocols' step 1 carries it."""
+        if isinstance(self._being, Resting):
+            return self._being.vector
         return encode_vector(
             {client: runs.end for client, runs in self._content.index.runs.items()}
         )
@@ -205,6 +235,8 @@ class Page:
 
         Raises Malformed for a bad vector or one of more than `unknown` unknown ids, PageBroken.
         """
+        if state_vector == EMPTY_VECTOR:
+            return self.state()
         known = known_part(state_vector, self._content.index, unknown)
         return self._content.document.since(encode_vector(known))
 
@@ -234,15 +266,15 @@ class Page:
 
     def counts(self) -> Counts:
         """How many annotations and comments are live."""
-        return self._content.ledger.counts()
+        return self._being.ledger.counts()
 
     def deleted(self, entity: str) -> bool:
         """Whether a deletion of this very annotation or comment stands."""
-        return entity in self._content.ledger.standing
+        return entity in self._being.ledger.standing
 
     def hidden(self, entity: str) -> bool:
         """Whether a moderator hid this annotation or comment."""
-        return entity in self._content.ledger.held
+        return entity in self._being.ledger.held
 
 
 def _ignore_refused_deletions(arrival: Arrival) -> None:

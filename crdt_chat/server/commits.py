@@ -68,6 +68,11 @@ class Commits:
         return self._pending.seq
 
     @property
+    def last(self) -> float:
+        """When the last commit was handed to the store, by the monotonic clock."""
+        return self._last
+
+    @property
     def running(self) -> bool:
         """Whether anything is on its way to the disk, or about to be."""
         return self._running

@@ -43,6 +43,9 @@ from store.records import Appended, EventRow, PageCommit, Rewritten
 
 log = logging.getLogger(__name__)
 
+RESTING_ENTRIES = 2_000
+"""Pages of more annotations and comments stay awake: to pack and unpack them would hold the loop."""
+
 SERVER = 0
 """The connection number of server-made operations."""
 
@@ -59,6 +62,7 @@ class Room:
         self.people = People(services, self.peers)
         self.listeners: set[EventListener] = set()
         self._deserted = anyio.Event()
+        self._awake_since: float | None = None
         self._commits = Commits(
             key,
             services,
@@ -155,6 +159,23 @@ class Room:
         for peer in tuple(self.peers.values()):
             if peer.stuck(now, patience) and peer.abort is not None:
                 peer.abort()
+
+    def rest(self, now: float) -> None:
+        """Put a page that has been quiet for long enough to rest; what needs it whole wakes it."""
+        if self.page.rests:
+            self._awake_since = None
+            return
+        if self._awake_since is None:
+            self._awake_since = now
+        counts = self.page.counts()
+        small = counts.annotations + counts.comments <= RESTING_ENTRIES
+        since = max(self._awake_since, self._commits.last)
+        if small and not self.dirty and now - since >= self.services.limits.page_rest_s:
+            try:
+                self.page.rest()
+            except PageBroken as fault:
+                self.break_down(fault)
+            self.states.clear()
 
     def announce(self, peer: Peer, client: int) -> None:
         """A connection announces its Yjs client id; one that belongs to another is not bound.

@@ -120,6 +120,7 @@ class Rooms:
                 idle = not place.guests and now - place.idle_since >= limits.page_idle_s
                 try:
                     await (self._evict(key, place) if idle else snapshot(room))
+                    room.rest(now)
                 except StoreError:
                     # This page's trouble: the others are looked after, and it is tried again.
                     where = {"tenant": key.tenant, "page": key.page}

@@ -1,6 +1,7 @@
 """Run the server process: sockets, uvicorn, signals, and a graceful stop within seconds."""
 
 import contextlib
+import ctypes
 import logging
 import signal
 import socket
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
 
@@ -22,6 +24,9 @@ from store import open_store
 from store.protocol import Store
 
 log = logging.getLogger(__name__)
+
+TRIM_S = 15.0
+"""How often freed memory is given back; it takes a millisecond or so."""
 
 BACKLOG = 2_048
 
@@ -83,10 +88,23 @@ async def _main(
             tasks.start_soon(_stop_on_signal, app, server)
             url = _url(listening, secure=bool(config.tls_cert))
             tasks.start_soon(_announce_when_ready, server, announce, url)
+            tasks.start_soon(_give_memory_back)
             await server.serve(sockets=[listening])
             tasks.cancel_scope.cancel()
     finally:
         await store.close()
+
+
+async def _give_memory_back() -> None:
+    """Let the system have what pages at rest have freed: glibc keeps it in small pieces otherwise."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return  # another C library, which does without
+    while True:
+        await anyio.sleep(TRIM_S)
+        # In a thread: ctypes lets go of the interpreter's lock meanwhile.
+        await anyio.to_thread.run_sync(trim, 0)
 
 
 @contextlib.asynccontextmanager

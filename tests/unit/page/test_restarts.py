@@ -1,6 +1,7 @@
-"""Random honest and hostile structs: a page that restarts at every step judges like one that never does."""
+"""Random honest and hostile structs: a page that restarts, or rests, judges like one that never does."""
 
 import random
+import zlib
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
+from crdt_chat.page.resting import Resting
 from crdt_chat.page.update import Gc, Id, Item, decode, encode
 from crdt_chat.page.verdict import Verdict
 
 USERS = {"ada": Role.EDITOR, "bob": Role.COMMENTER, "mod": Role.MODERATOR, "eve": Role.EDITOR}
+EMPTY_VECTOR, EMPTY_UPDATE = b"\x00", b"\x00\x00"
 LIMITS = PageLimits(annotations=3, comments=4, body=40, reactions_per_user=2, state=6_000)
 
 
@@ -195,3 +198,65 @@ def test_gcs_of_two_repairs_side_by_side_come_back_apart() -> None:
         eve.set("", "", comment("eve"), unit)
         assert eve.send().repair == repair
     assert grant("eve").user == "eve"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_page_that_rests_at_every_step_judges_like_one_that_never_does(seed: int) -> None:
+    chaos = Chaos(seed)
+    table = chaos.table
+    sleeper = Page(LIMITS, SERVER)
+    luck = random.Random(seed)
+    for _ in range(40):
+        hand = chaos.choice.choice(chaos.hands)
+        chaos.write(hand)
+        data = chaos.data(hand)
+        sync = chaos.choice.choice(["update", "step2", "last"])
+        for client, user in table.page.announced:
+            assert sleeper.announce(client, user)
+        table.page.announced.clear()
+        if luck.random() < 0.8:
+            sleeper.rest()
+            assert sleeper.rests
+        verdict = outcome(table.page, data, sync, hand)
+        again = outcome(sleeper, data, sync, hand)
+        if verdict is None or again is None:
+            assert verdict is again
+        else:
+            assert again.keys == verdict.keys
+            assert again.repair == verdict.repair
+            assert again.rows == verdict.rows
+        if verdict is None or verdict.kind == "gap":
+            hand.clock = dict(_vector(table.page)).get(hand.client, 0)
+        assert sleeper.counts() == table.page.counts()
+        assert all(
+            dict(sleeper.items(root)) == dict(table.page.items(root))
+            for root in ("annotations", "comments", "deleted", "reactions")
+        )
+
+
+def test_who_joins_does_not_wake_a_page() -> None:
+    chaos = Chaos(3)
+    for _ in range(60):
+        hand = chaos.choice.choice(chaos.hands)
+        chaos.write(hand)
+        outcome(chaos.table.page, chaos.data(hand), "last", hand)
+    page = chaos.table.page
+    before = page.state(), page.state_vector(), page.counts()
+    assert len(before[0]) > 100
+    page.rest()
+    assert (page.state(), page.state_vector(), page.counts()) == before
+    assert page.diff(EMPTY_VECTOR) == before[0]
+    assert page.receive(EMPTY_UPDATE, "step2", chaos.hands[0].grant, 0).kind == "trimmed"
+    assert page.announce(4_000_000_000, "ada")
+    assert not page.announce(4_000_000_000, "bob")
+    assert page.rests
+    assert list(page.items("annotations")) is not None
+    assert not page.rests
+
+
+def test_a_page_at_rest_is_its_packed_state() -> None:
+    page = Page(PageLimits(), 1)
+    page.rest()
+    page.rest()
+    assert isinstance(page._being, Resting)
+    assert zlib.decompress(page._being._packed) == page.state() == EMPTY_UPDATE
