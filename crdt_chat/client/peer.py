@@ -11,6 +11,7 @@ from crdt_chat.client.errors import Refused, fault_of
 from crdt_chat.client.mirror import Mirror
 from crdt_chat.client.model import Event, Status, User
 from crdt_chat.client.news import events_of
+from crdt_chat.client.orphans import Orphans
 from crdt_chat.client.replica import Operation, Replica, merged
 from crdt_chat.client.session import (
     UNLIMITED,
@@ -64,6 +65,7 @@ class Peer:
         self._held: list[Held] | None = None
         self._fresh = False
         self._rebased = False
+        self._orphans = Orphans()
         self._resets = 0
         self._ever_synced = False
         self._told: Status = "offline"
@@ -183,6 +185,7 @@ class Peer:
         if isinstance(signal, Changed):
             if session.replica is self.replica:
                 self._tell_changes(signal.changes)
+                self._write(self._orphans.found(self.mirror))
         elif isinstance(signal, Synced):
             self._synced(session)
         elif isinstance(signal, Hello):
@@ -216,9 +219,11 @@ class Peer:
         operations, given_up = self.unsaved.again(self.mirror)
         if self._rebased:
             self._rebased = False
+            given_up = self._orphans.adopt(given_up)
             known = {(root, name) for root, name, _ in operations}
             mine = own_keys(before, self.mirror, self.user.id, encode_user(self.user.id))
-            operations += [one for one in mine if (one[0], one[1]) not in known]
+            mine = [one for one in mine if (one[0], one[1]) not in known]
+            operations = self._orphans.sort_out([*operations, *mine], self.mirror)
         for refusal, value in given_up:
             self._refuse(refusal, value)
         if operations:

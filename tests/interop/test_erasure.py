@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -188,6 +189,41 @@ def test_an_erased_page_is_empty_and_can_be_used_again(
     seen = browser(trusted, yjs, page, "eve", "seen").wait(has=[("comments", "b7/c1")])
     assert set(seen.content()["annotations"]) == {"b7"}
     assert not ada.status().connected
+
+
+def test_nothing_of_others_is_lost_while_it_happens(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    """bob writes without a pause while ada is erased again and again."""
+    address = trusted.http.replace("http", "ws", 1)
+    written: list[str] = []
+    stop = threading.Event()
+    with crdt_chat.connect(address, page=f"acme/{page}", token=token(user="bob")) as his:
+
+        def write() -> None:
+            while not stop.is_set():
+                written.append(his.annotate("a passage", f"number {len(written)}").id)
+                his.flush()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(3):
+                name = f"ada-{page}-{number}"
+                ada = browser(trusted, yjs, page, ADA, name).wait(synced=True)
+                ada.transact(thread(ADA, f"x{number}", f"elephant {number}"))
+                browser(trusted, yjs, page, "eve", f"{name}-seen").wait(
+                    has=[("comments", f"x{number}/c1")]
+                )
+                trusted.asked("erase", "acme", "--user", ADA)
+        finally:
+            stop.set()
+            writer.join()
+        his.flush()
+    late = browser(trusted, yjs, page, "bob", "late").wait(synced=True)
+    assert set(late.content()["annotations"]) == set(written)
+    assert len(late.content()["comments"]) == len(written) > 3
+    assert_nowhere(trusted, b"elephant", ADA.encode())
 
 
 def test_legacy_clients_hear_of_it_without_its_words(

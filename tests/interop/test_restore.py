@@ -65,6 +65,30 @@ def test_newer_edits_come_back_from_their_authors_without_duplicates(
         assert later.id in {name.split("/")[1] for name in look(trusted, yjs, page)["comments"]}
 
 
+def test_a_reply_waits_for_the_thread_that_its_author_brings_back(
+    trusted: TrustedServer, yjs: YjsPeers, tmp_path: Path
+) -> None:
+    page, backup = fresh("restored-"), tmp_path / "backup.db"
+    with connected(trusted, page, "bob") as bob:
+        with connected(trusted, page, "ada") as ada:
+            ada.annotate("a passage", "before the backup")
+            ada.flush()
+            trusted.command("backup", str(backup))
+            new = ada.annotate("another passage", "after the backup")
+            ada.flush()
+            reply = bob.reply(new.id, "to what the backup does not have")
+            bob.flush()
+            with ada.offline():
+                restore(trusted, backup)
+                with contextlib.suppress(crdt_chat.Refused):
+                    bob.flush()
+                assert new.id not in look(trusted, yjs, page)["annotations"]
+            ada.flush()
+        with contextlib.suppress(crdt_chat.Refused):
+            bob.flush()
+        assert f"{new.id}/{reply.id}" in look(trusted, yjs, page)["comments"]
+
+
 def test_a_stock_client_from_before_the_restore_starts_anew(
     trusted: TrustedServer, yjs: YjsPeers, tmp_path: Path
 ) -> None:
