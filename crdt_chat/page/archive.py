@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
+from crdt_chat.identity import Grant
 from crdt_chat.page.layout import annotation_of, entity_of
-from crdt_chat.page.verdict import Change, Json
+from crdt_chat.page.page import Page
+from crdt_chat.page.verdict import Change, Json, Verdict
 
 RESTORED: Final = ("annotations", "comments", "resolved", "reactions")
 """The roots that a deletion empties and its lifting fills again: what others lie below comes first."""
@@ -18,6 +20,9 @@ Deleted: TypeAlias = Callable[[str], bool]
 """Whether a deletion of this very annotation or comment stands."""
 
 Key: TypeAlias = tuple[str, str]
+
+Writes: TypeAlias = list[tuple[str, str, Json]]
+"""Root, name and value of each entry to write."""
 
 
 class Archive:
@@ -66,7 +71,7 @@ class Archive:
             self._size -= len(content)
             noted[key] = None
 
-    def below(self, entity: str) -> list[tuple[str, str, Json]]:
+    def below(self, entity: str) -> Writes:
         """What is kept of an annotation or comment and of what lay below it."""
         return [
             (*key, json.loads(content))
@@ -74,7 +79,7 @@ class Archive:
             if entity in entities_above(*key)
         ]
 
-    def returned(self, changes: Iterable[Change], deleted: Deleted) -> list[tuple[str, str, Json]]:
+    def returned(self, changes: Iterable[Change], deleted: Deleted) -> Writes:
         """The writes that lifted deletions call for: root, name, value; parents first."""
         lifted = lifted_by(changes) if self._kept else set()
         if not lifted:
@@ -106,9 +111,17 @@ def entities_above(root: str, name: str) -> tuple[str, ...]:
     )
 
 
-def without(
-    operations: Sequence[tuple[str, str, Json]], refused: Iterable[str]
-) -> list[tuple[str, str, Json]]:
+def written_back(page: Page, back: Writes, grant: Grant, now: int) -> Verdict:
+    """Write back as much of it as is accepted; the grant is an admin's. now: ms. Raises PageBroken."""
+    while back:
+        verdict = page.write(back, grant, now, keep_past=True)
+        if verdict.kind != "refused":
+            return verdict
+        back = without(back, [refusal.key for refusal in verdict.refusals])
+    return Verdict("trimmed")
+
+
+def without(operations: Sequence[tuple[str, str, Json]], refused: Iterable[str]) -> Writes:
     """The operations but those refused (`root/name`) and what lies below them."""
     gone = set(refused)
     entities = {

@@ -25,7 +25,7 @@ from crdt_chat.errors import (
     TryLater,
 )
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.page.archive import Archive, without
+from crdt_chat.page.archive import Archive, Writes, written_back
 from crdt_chat.page.verdict import Json, Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.server.batch import Batch, Writer
@@ -309,25 +309,18 @@ class Room:
         self.held.update(hides)
         return not back or self._write_back(back, author, restored)
 
-    def _write_back(
-        self, back: list[tuple[str, str, Json]], author: Author, broadcast_id: str | None
-    ) -> bool:
+    def _write_back(self, back: Writes, author: Author, broadcast_id: str | None) -> bool:
         """With the last deletion lifted the server writes back what it removed (design 3).
 
         What no longer fits on the page, or is hidden, stays in the archive.
         """
-        grant = Grant(self.key.tenant, author.user, author.user, Role.ADMIN)
-        now = self.services.clock.now()
-        while back:
-            try:
-                verdict = self.page.write(back, grant, now, keep_past=True)
-            except PageBroken as fault:
-                self.break_down(fault)
-                return False
-            if verdict.kind != "refused":
-                return self._queue(verdict, Author(author.user, SERVER), broadcast_id)
-            back = without(back, [refusal.key for refusal in verdict.refusals])
-        return True
+        try:
+            grant = Grant(self.key.tenant, author.user, author.user, Role.ADMIN)
+            verdict = written_back(self.page, back, grant, self.services.clock.now())
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the page can't be trusted
+            self.break_down(_broken(fault))
+            return False
+        return self._queue(verdict, Author(author.user, SERVER), broadcast_id)
 
     def _tell(self, peer: Peer, verdict: Verdict) -> None:
         """What the sender hears of its frame, once the commit that covers it is durable."""
