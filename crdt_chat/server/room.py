@@ -318,7 +318,7 @@ class Room:
             grant = Grant(self.key.tenant, author.user, author.user, Role.ADMIN)
             verdict = written_back(self.page, back, grant, self.services.clock.now())
         except Exception as fault:  # noqa: BLE001 - whatever it is, the page can't be trusted
-            self.break_down(_broken(fault))
+            self.break_down(broken(fault))
             return False
         return self._queue(verdict, Author(author.user, SERVER), broadcast_id)
 
