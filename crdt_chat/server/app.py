@@ -14,7 +14,7 @@ from crdt_chat import __version__
 from crdt_chat.config import Config
 from crdt_chat.errors import Restarting
 from crdt_chat.identity import PageKey
-from crdt_chat.server import api, legacy, ops, pages
+from crdt_chat.server import api, legacy, ops, pages, refusals
 from crdt_chat.server.administration import Administration, open_authority
 from crdt_chat.server.api import is_operator
 from crdt_chat.server.channel import Event, Receive, Send
@@ -146,6 +146,7 @@ async def build(
         )
         tasks.start_soon(rooms.housekeep)
         tasks.start_soon(retain, services)
+        tasks.start_soon(refusals.keep, services.refusals, store.trust, clock.now)
         tasks.start_soon(guard.run)
         tasks.start_soon(administration.follow_key_files)
         try:

@@ -53,6 +53,7 @@ class Visit:
     grant: Grant
     speaks_control: bool = False
     epoch: int | None = None
+    address: str = ""
     guard: Guard | None = None
 
 
@@ -117,6 +118,7 @@ class _Connection:
             visit.grant,
             Outbox(limits.outbox_bytes),
             speaks_control=visit.speaks_control,
+            address=visit.address,
             abort=channel.abort if isinstance(channel, Closable) else None,
             write=channel.write if isinstance(channel, AsgiChannel) else None,
             backlog=channel.backlog if isinstance(channel, AsgiChannel) else None,

@@ -61,12 +61,14 @@ class CrdtSocket:
         tenant, page = split_path(scope["raw_path"])
         query = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
         key = page_key(tenant, page)
-        grant = self._authority.grant(tenant, asked_by(scope), page)
+        asked = asked_by(scope)
+        grant = self._authority.grant(tenant, asked, page)
         return Visit(
             covered(grant, key),
             grant,
             speaks_control=CAPABILITY in query.get("caps", "").split(","),
             epoch=_epoch(query),
+            address=asked.address,
             guard=self._guard,
         )
 

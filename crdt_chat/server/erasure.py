@@ -159,7 +159,9 @@ class Erasure:
 
     async def _beside(self, tenant: str, wanted: Wanted) -> None:
         """What the store keeps beside the pages."""
-        store = self._rooms.services.store
+        services, store = self._rooms.services, self._rooms.services.store
+        # What was counted so far would name her later.
+        await services.refusals.flush(store.trust, services.clock.now())
         entities = () if wanted.entity is None else (wanted.entity,)
         await store.moderation.erase(tenant, user=wanted.user, page=wanted.page, entities=entities)
         if wanted.user is not None:

@@ -35,7 +35,8 @@ class Peer:
     not come yet. batch_expected: its next step 2 may be an offline batch, which is not rated. vector
     is the last state vector it asked with, owed how many of its step 1s wait for their answer: a
     rebuilt page gives them. catching_up: it waits for the full state instead of what it missed.
-    announcing: the Yjs client id that it announced while the page was being rebuilt.
+    announcing: the Yjs client id that it announced while the page was being rebuilt. address is
+    where it comes from, for the audit log.
 
     backlog tells the bytes that its socket has not got rid of, unsent how many they were when it was
     last looked at. states is the process's share of state frames, large are those of this peer.
@@ -58,6 +59,7 @@ class Peer:
     owed: int = 0
     catching_up: bool = False
     announcing: int | None = None
+    address: str = ""
     gone: bool = False
     closing: RemoteFault | None = None
     sending_since: float | None = None

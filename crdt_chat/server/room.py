@@ -216,7 +216,7 @@ class Room:
             # A fault of the gate may have left half an update in memory, like one of the document.
             self.break_down(broken(fault))
             raise Malformed("an update that cannot be applied") from fault
-        self._count(verdict, clock.monotonic() - started)
+        self._count(verdict, clock.monotonic() - started, peer.grant.user, peer.address)
         if verdict.kind == "gap":
             peer.gapped = True
         elif sync != "update":
@@ -261,7 +261,7 @@ class Room:
         except Exception as fault:
             self.break_down(broken(fault))
             raise TryLater("the page is being rebuilt") from fault
-        self._count(verdict, clock.monotonic() - started)
+        self._count(verdict, clock.monotonic() - started, grant.user)
         self._queue(verdict, Author(grant.user, SERVER), broadcast_id, hides)
         await self.settled()
         return verdict
@@ -281,10 +281,11 @@ class Room:
             if not writer.saved:
                 raise TryLater("the page could not be saved")
 
-    def _count(self, verdict: Verdict, seconds: float) -> None:
+    def _count(self, verdict: Verdict, seconds: float, user: str, address: str = "") -> None:
         rules = [refusal.rule for refusal in verdict.refusals]
-        accepted = len(verdict.keys) - len(rules)
-        self.services.metrics.judged(verdict.kind, seconds, accepted, rules)
+        self.services.metrics.judged(verdict.kind, seconds, len(verdict.keys) - len(rules), rules)
+        if rules:
+            self.services.refusals.note(self.key, user, address, rules)
 
     def _queue(
         self,

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from crdt_chat.config import Config, Limits
 from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.refusals import Refusals
 from store.protocol import Store
 
 Frame = bytes
@@ -123,6 +124,7 @@ class Services:
     tasks: TaskGroup
     states: StateShare = field(init=False)
     addresses: Addresses = field(init=False)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
         self.states = StateShare(self.limits.state_frames_bytes)
