@@ -1,0 +1,121 @@
+"""What moderation, erasure and restore need of every store."""
+
+import json
+
+import pytest
+from kept import T0, annotation, comment, commit, entry, event
+
+from store.moderation import ModerationEntry
+from store.records import PageCommit, Projected, Rewrite
+from store.tenants import AuditEntry
+
+pytestmark = pytest.mark.anyio
+TRACES = (['"ada"', "](ada)"], "/ada")
+
+
+def did(user="mod", entity="a", *, page="p", tenant="t", reason=""):
+    return ModerationEntry(tenant, page, T0, user, "hide", entity, reason)
+
+
+async def test_what_deletions_took_away_is_kept_until_it_is_back(kind):
+    store = kind.open()
+    rows = [("annotations", "a", "{}"), ("comments", "a/1", '{"body":"x"}')]
+    await store.commit([commit(0, "one", archived=rows)])
+    await store.commit([commit(1, "two", unarchived=[("annotations", "a")])])
+    store = await kind.again(store)
+    assert (await store.load("t", "p")).archived == [("comments", "a/1", '{"body":"x"}')]
+    await store.commit([commit(2, "three", archived=[("comments", "a/1", "{}")])])
+    assert (await store.load("t", "p")).archived == [("comments", "a/1", "{}")]
+    await store.close()
+
+
+async def test_digests_of_what_was_erased_outlive_epochs(kind):
+    store = kind.open()
+    await store.commit([commit(0, "one", archived=[("annotations", "a", "{}")])])
+    await store.rewrite("t", "p", 1, Rewrite(entry("two"), erased=["d1"], epoch=7))
+    await store.rewrite("t", "p", 2, Rewrite(entry("three"), erased=["d2"]))
+    store = await kind.again(store)
+    page = await store.load("t", "p")
+    assert (page.epoch, sorted(page.erased), page.archived) == (8, ["d1", "d2"], [])
+    await store.wipe()
+    assert (await store.load("t", "p")) == page
+    await store.close()
+
+
+async def test_moderation_is_listed_by_page_and_by_person(kept):
+    kept = kept.moderation
+    for one in (did(), did("ada", "a/1"), did(page="q"), did(tenant="u")):
+        await kept.note(one)
+    assert [(e.user, e.entity) for e in await kept.of("t", "p")] == [("mod", "a"), ("ada", "a/1")]
+    assert [e.page for e in await kept.by("t", "mod")] == ["p", "q"]
+    assert len({e.id for e in await kept.by("t", "mod")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "left"),
+    [
+        ({"page": "p"}, ["b@q"]),
+        ({"page": "p", "entities": ["a"]}, ["ab", "b@q"]),
+        ({"page": "p", "entities": ["a/1"]}, ["a", "ab", "b@q"]),
+        ({"user": "ada"}, ["a", "ab"]),
+    ],
+)
+async def test_moderation_goes_with_what_was_erased(kept, how, left):
+    entries = [did(), did("ada", "a/1"), did(entity="ab"), did("ada", "b@q", page="q")]
+    for one in entries:
+        await kept.moderation.note(one)
+    await kept.moderation.erase("t", **how)
+    found = [*await kept.moderation.of("t", "p"), *await kept.moderation.of("t", "q")]
+    assert [one.entity for one in found] == left
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"owners": [(7, "ada")]},
+        {"entities": [("a", "ada", T0)]},
+        {"events": [event(user="ada")]},
+        {"held": [("a", '{"by": "ada"}')]},
+        {"archived": [("reactions", "a/1/👍/ada", "{}")]},
+        {"archived": [("comments", "a/1", '{"creator": "ada"}')]},
+        {"projected": [annotation("a")]},
+        {"projected": [comment("a/1", "ask @[Ada](ada)", creator="bob")]},
+        {"projected": [Projected("reactions", "a/1/👍/ada", json.dumps({"at": 1}))]},
+        {"projected": [Projected("closed", "page", json.dumps({"by": "ada"}))]},
+    ],
+)
+async def test_pages_are_found_by_every_trace_of_a_person(kept, parts):
+    quiet = PageCommit("t", "quiet", 0, [entry(actor="bob")])
+    loud = PageCommit("t", "loud", 0, [entry(actor="bob")], **parts)
+    await kept.commit([quiet, loud])
+    assert await kept.pages_naming("t", "ada", *TRACES) == ["loud"]
+    assert await kept.pages_naming("u", "ada", *TRACES) == []
+
+
+async def test_a_person_is_found_in_the_history_alone(kept):
+    await kept.commit([commit(0, "a key that ends so: /ada"), commit(0, "no", page="q")])
+    assert await kept.pages_naming("t", "zoe", ["](zoe)"], "/ada") == ["p"]
+    assert await kept.pages_naming("t", "zoe", ["no"], "/zoe") == ["q"]
+
+
+async def test_people_and_pages_are_listed(kept):
+    await kept.commit([commit(0, "one", owners=[(7, "bob"), (8, "")])])
+    await kept.commit([commit(0, "one", tenant="u", page="q", events=[event(user="eve")])])
+    assert await kept.users("t") == ["ada", "bob"]
+    assert await kept.users("u") == ["ada", "eve"]
+    assert await kept.names() == [("t", "p"), ("u", "q")]
+
+
+async def test_the_audit_log_forgets_a_name_and_stays_append_only(kept):
+    trust = kept.trust
+    await trust.put_role("t", "ada", "viewer", AuditEntry(1, "op", "", "t", "role", "ada"))
+    await trust.note([AuditEntry(2, "ada", "", "t", "close", "x", '{"for": "ada"}')])
+    await trust.note([AuditEntry(3, "ada", "", "other", "close", "x", '{"of": "adam"}')])
+    await trust.forget("t", "ada", "erased")
+    found = [(e.actor, e.subject, e.detail) for e in await trust.audit()]
+    assert found == [
+        ("op", "erased", "{}"),
+        ("erased", "x", "{}"),
+        ("ada", "x", '{"of": "adam"}'),
+    ]
+    assert await trust.roles() == []
