@@ -47,11 +47,12 @@ class Recovery:
 
     def begin(self, fault: LocalFault) -> None:
         """Forget all that is not durable; the rebuilding goes on in the background."""
+        # Before anything else: what waits builds on what is lost, also while a page is rewritten.
+        self._commits.halt()
         if self.under_way:
             return
         log.error("page is rebuilt from the store", extra=self._where(), exc_info=fault)
         self.under_way = True
-        self._commits.halt()
         self._room.services.tasks.start_soon(self._rebuild)
 
     def _where(self) -> dict[str, str]:

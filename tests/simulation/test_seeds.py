@@ -40,6 +40,7 @@ HAPPENS = (
     "failed commits",
     "commits that were only said to have failed",
     "rebuilds",
+    "epochs",
     "snapshots",
     "catch-ups",
     "acknowledgements checked",

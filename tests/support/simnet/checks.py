@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from simulation.oracle import EVIL
 from simulation.replicas import PycrdtPeer
-from yjs_peer import Content
+from yjs_peer import Content, canonical
 
 from crdt_chat.page.update import Item, Update, decode
 from crdt_chat.protocol import wire
-from store.records import Appended, EventRow, PageCommit
+from store.records import Appended, EventRow, LogEntry, PageCommit
 
 from .client import decoded
 from .link import Link
@@ -26,6 +26,7 @@ class Durable:
         self.events: list[int] = []
         self.size = 0
         self._looked = False
+        self.before: Durable | None = None
         self._copy = PycrdtPeer(1, gc=True, echoes=False)
 
     def add(self, commit: PageCommit, result: Appended) -> None:
@@ -49,6 +50,20 @@ class Durable:
             last = self.events[-1] if self.events else 0
             assert timestamp >= last + 2, f"event {timestamp} after {last}"
             self.events.append(timestamp)
+
+    def rewritten(self, entry: LogEntry) -> "Durable":
+        """The page under a new epoch, with the same content."""
+        new = Durable()
+        new.events, new.before = self.events, self
+        content = self.content()
+        new.add(PageCommit("", "", 0, [entry]), Appended(0))
+        assert canonical(new.content()) == canonical(content), "an epoch changed the content"
+        return new
+
+    def shows(self, update: Update) -> str | None:
+        """What of an update was never durable: what waits for a slow reader may be of an old epoch."""
+        lacking = self.lacks(update)
+        return lacking and self.before.shows(update) if self.before is not None else lacking
 
     def _delete(self, client: int, first: int, end: int) -> None:
         self.deleted.update((client, clock) for clock in range(first, end))
@@ -115,7 +130,7 @@ def check_leaving(link: Link, frame: bytes, durable: Durable) -> str:
     assert NEEDLE not in frame, f"forbidden text leaves the server: {frame!r}"
     match wire.decode(frame):
         case wire.SyncStep2(update) | wire.Update(update):
-            lacking = durable.lacks(decoded(update))
+            lacking = durable.shows(decoded(update))
             assert lacking is None, f"shown before it is durable: {lacking}"
             return "frames checked"
         case wire.Control({"type": "refused"}):

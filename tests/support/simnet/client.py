@@ -11,6 +11,7 @@ from simulation.people import ATTACKER
 from simulation.replicas import PycrdtPeer
 from yjs_peer import Operation
 
+from crdt_chat.errors import EpochChanged, Forbidden
 from crdt_chat.identity import Grant
 from crdt_chat.page.update import Update, decode
 from crdt_chat.protocol import wire
@@ -157,7 +158,7 @@ class Client:
             return
         self._forget_link()
         self.world.told(self, code)
-        if code == 4403:
+        if code in (Forbidden.close_code, EpochChanged.close_code):
             self.reset()
         self._dial_later()
 

@@ -16,10 +16,13 @@ from store.memory import MemoryStore
 from store.records import (
     Appended,
     CommitResult,
+    Conflict,
     EventRow,
     Failed,
     LogRow,
     PageCommit,
+    Rewrite,
+    Rewritten,
     StoredPage,
 )
 
@@ -38,6 +41,7 @@ class Disk:
 
     rng: Random
     watch: Watch = lambda _commit, _result: None
+    watch_rewrite: Callable[[str, Rewrite], None] = lambda _page, _rewrite: None
     kept: MemoryStore = field(default_factory=MemoryStore)
     full: bool = False
     fails: float = 0.0
@@ -110,6 +114,18 @@ class Handle:
     def _readable(self) -> None:
         if self._disk.rng.random() < self._disk.raises:
             raise Unavailable("the disk does not answer")
+
+    async def rewrite(
+        self, tenant: str, page: str, expected_seq: int | None, rewrite: Rewrite
+    ) -> Rewritten | Conflict:
+        await self._reach()
+        if self._disk.full:
+            raise FULL
+        result = await self._disk.kept.rewrite(tenant, page, expected_seq, rewrite)
+        if isinstance(result, Rewritten):
+            self._disk.watch_rewrite(page, rewrite)
+        await self._reach()
+        return result
 
     async def snapshot(
         self, tenant: str, page: str, upto_seq: int, data: bytes, *, keep: int | None = None

@@ -8,9 +8,12 @@ from simulation import attacks, people
 from simulation.people import CAST
 from yjs_peer import Operation
 
-from crdt_chat.errors import RemoteFault
+from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.update import decode
+from crdt_chat.server.rewriting import kept_in, replacement
+from store.errors import StoreError
+from store.records import Rewrite, StoredPage
 
 from .client import Client
 from .loop import run
@@ -77,6 +80,7 @@ class History(World):
             (self.fail_once, 4),
             (self.change_disk, 3),
             (self.break_page, 2),
+            (self.begin_epoch, 2),
             (self.crash, 4),
             (self.restart, 2),
             (self.jump, 2),
@@ -257,12 +261,33 @@ class History(World):
         """The library panics: the document cannot be touched any more."""
         if self.process is None or not self.process.alive:
             return
-        rooms = list(self.process.rooms)
+        rooms = [room for room in self.process.rooms if not room.page.rests]
         if rooms:
             room = self.rng.choice(rooms)
             document = room.page._content.document
             document._broken = self.broke = True
             self.note(f"{room.key.page} breaks")
+
+    def begin_epoch(self) -> None:
+        """An operator has a page written anew, with all that is on it."""
+        if self.process is not None and self.process.alive:
+            if self.rng.random() < 0.5:
+                self.burst()
+                self.fail_once()
+            self.process.tasks.start_soon(self._begin_epoch, self.process)
+
+    async def _begin_epoch(self, process: Process) -> None:
+        services = process.rooms.services
+
+        def same(stored: StoredPage) -> Rewrite:
+            page, kept = kept_in(stored, services.config.page)
+            return replacement(services, stored, page, kept, "operator")
+
+        try:
+            async with process.rooms.open(self.rng.choice(self.pages)) as room:
+                await room.rewrite(same)
+        except (TryLater, StoreError) as fault:
+            self.note(f"no new epoch: {fault!r}")
 
     async def crash(self) -> None:
         """kill -9; somebody starts it again."""

@@ -18,14 +18,14 @@ from simulation.room import content_of
 from yjs_peer import canonical
 
 from crdt_chat.config import Limits
-from crdt_chat.errors import Forbidden, Malformed, Restarting, TryLater
+from crdt_chat.errors import EpochChanged, Forbidden, Malformed, Restarting, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.server import peer as peers
 from crdt_chat.server import snapshots
 from crdt_chat.server.connection import Visit
 from crdt_chat.server.loading import load_page
 from crdt_chat.server.services import Clock
-from store.records import Appended, EventRow, PageCommit
+from store.records import Appended, EventRow, PageCommit, Rewrite
 
 from .checks import Durable, Watcher, check_leaving, differences
 from .client import Client
@@ -40,6 +40,7 @@ EXPECTED = {
     TryLater.close_code,
     Restarting.close_code,
     Forbidden.close_code,
+    EpochChanged.close_code,
 }
 """What an honest client may be told when its connection ends."""
 
@@ -65,11 +66,13 @@ class World:
         self.durable: defaultdict[str, Durable] = defaultdict(Durable)
         self.disk = Disk(rng, self._became_durable, slowest=rng.choice([0.0, 0.004, 0.1]))
         self.disk.counts = self.counts
+        self.disk.watch_rewrite = self._was_rewritten
         self.digest = 0
         self.limits = replace(
             Limits(),
             outbox_bytes=rng.choice([1 << 20, 1 << 20, 3_000]),
             page_idle_s=rng.choice([60.0, 2.0]),
+            page_rest_s=rng.choice([60.0, 1.0]),
             commit_queue_updates=rng.choice([4_096, 4_096, 3]),
             presence_list_users=rng.choice([50, 2]),
             state_frames_bytes=rng.choice([256 << 20, 20_000]),
@@ -113,6 +116,14 @@ class World:
         self.counts["rebuilds"] += bool(commit.usage)
         try:
             self.durable[commit.page].add(commit, result)
+        except AssertionError as error:
+            self.failed(error)
+
+    def _was_rewritten(self, page: str, rewrite: Rewrite) -> None:
+        self.counts["epochs"] += 1
+        self.note(f"{page} begins a new epoch")
+        try:
+            self.durable[page] = self.durable[page].rewritten(rewrite.entry)
         except AssertionError as error:
             self.failed(error)
 
@@ -258,7 +269,11 @@ class World:
                 )
             self._compare_presence(here)
             room = self.process.rooms.find(key)
-            if room is not None and here and not room.page._content.document._broken:
+            if (
+                room is not None
+                and here
+                and (room.page.rests or not room.page._content.document._broken)
+            ):
                 # One that broke a moment ago is rebuilt when somebody touches it.
                 assert canonical(content_of(room.page)) == canonical(content), "the room differs"
         for watcher in self.watchers:
