@@ -30,17 +30,18 @@ def rewrite(
         return Conflict(tuple(rows))
     timestamps = _replace(db, page, new)
     pages.save(db, [page])
-    if new.history != "keep":
-        _forget_words(db)
     db.execute("COMMIT")
     return Rewritten(page.epoch, page.seq, timestamps)
 
 
 def wipe(db: sqlite3.Connection) -> None:
-    """Rewrite the file and empty its log; secure_delete leaves copies that moved within a page.
+    """Rewrite the full text index and the file, and empty its log: once for many rewritten pages.
+
+    secure_delete leaves copies that moved within a page.
 
     Raises sqlite3.OperationalError if a reader holds on to the log for longer than the timeout.
     """
+    _forget_words(db)
     db.execute("VACUUM")
     for _ in range(ATTEMPTS):
         busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -197,7 +197,7 @@ async def test_the_writer_is_durable_and_wipes_what_it_deletes(path, kept):
 
 
 async def test_deleted_text_is_nowhere_in_the_file(path):
-    """Promise of erasure: after a rewrite not a byte of the old content is on the disk."""
+    """Promise of erasure: after a rewrite and a wipe not a byte of the old content is on the disk."""
     from kept import comment, entry
 
     from store.records import Rewrite
@@ -217,6 +217,7 @@ async def test_deleted_text_is_nowhere_in_the_file(path):
     )
     await opened.snapshot("t", "p", 1, f"{secret} in the snapshot".encode() * 400)
     await opened.rewrite("t", "p", 1, Rewrite(entry("clean")))
+    await opened.wipe()
     await opened.close()
     content = path.read_bytes().lower()
     assert secret.lower().encode() not in content
