@@ -34,7 +34,9 @@ def backup(source: Path, target: Path) -> None:
 
 
 def carry_over(old: Path, new: Path) -> None:
-    """Take over what must outlive a restore of an older copy: audit log, revocations, given roles.
+    """Take over what must outlive a restore of an older copy: tenants, revocations, roles, audit log.
+
+    A key that was taken back since, or a role, must not be good again.
 
     `new` may be open elsewhere, `old` may not be damaged. Raises sqlite3.Error.
     """
@@ -45,8 +47,9 @@ def carry_over(old: Path, new: Path) -> None:
         for table in ("audit", "revocation"):
             newer = f"WHERE id > (SELECT coalesce(max(id), 0) FROM main.{table})"  # noqa: S608
             db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table} {newer}")  # noqa: S608
-        db.execute("DELETE FROM main.tenant_role")
-        db.execute("INSERT INTO main.tenant_role SELECT * FROM old.tenant_role")
+        for table in ("tenant", "tenant_role"):
+            db.execute(f"DELETE FROM main.{table}")  # noqa: S608
+            db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table}")  # noqa: S608
         db.execute("COMMIT")
     finally:
         db.close()

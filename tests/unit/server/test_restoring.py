@@ -1,0 +1,118 @@
+"""A backup in the place of a database: what is taken over from it, and what without it."""
+
+import sqlite3
+
+import anyio
+import pytest
+from kept import annotation, entry
+
+from crdt_chat.config import Config
+from crdt_chat.page.erasure import whole
+from crdt_chat.server.erasure_log import ENTITY, NAMES, Erased, ErasureLog, digest, path_of
+from crdt_chat.server.restoring import LEAP, restore
+from store import open_store
+from store.errors import Locked, NotAStore
+from store.records import PageCommit, Rewrite
+from store.tenants import AuditEntry, RevocationRow
+
+VALUE = {"creator": "ada", "created": 1, "target": {"selector": []}}
+STATE = whole({("annotations", "a"): VALUE}, 70_000)
+
+
+def page(name, client=70_000):
+    first = entry()
+    first = type(first)(first.origin, first.actor, first.connection, first.at, STATE)
+    rows = {"entities": [("a", "ada", 1)], "projected": [annotation("a")]}
+    return PageCommit("open", name, 0, [first], owners=[(client, "ada")], **rows)
+
+
+async def written(db, *pages):
+    store = open_store(db)
+    assert all(hasattr(one, "seq") for one in await store.commit(pages))
+    return store
+
+
+async def look(db, name):
+    store = open_store(db)
+    found = await store.load("open", name)
+    await store.close()
+    return found
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(db=tmp_path / "chat.db", open_tenants=("open",))
+
+
+@pytest.fixture
+def backup(config, tmp_path):
+    async def made():
+        store = await written(config.db, page("p"))
+        await store.backup(tmp_path / "backup.db")
+        await store.close()
+
+    anyio.run(made)
+    return tmp_path / "backup.db"
+
+
+def test_without_the_old_database_the_epoch_leaps(config, backup):
+    config.db.unlink()
+    done = restore(config, backup)
+    assert (done.pages, done.erasures, done.replaced) == (1, 0, None)
+    found = anyio.run(look, config.db, "p")
+    assert found.epoch == 1 + LEAP
+    assert found.retired == [70_000]
+    assert [name for name, *_ in found.entities] == ["a"]
+
+
+def test_what_the_old_database_knew_of_epochs_and_people_counts(config, backup):
+    async def later():
+        store = open_store(config.db)
+        rewrite = Rewrite(entry("x"), owners=[(80_000, "bob")], epoch=5, erased=["d"])
+        await store.rewrite("open", "p", 1, rewrite)
+        await store.commit([page("newer", 90_000)])
+        row = RevocationRow("open", "user", "eve", 1)
+        await store.trust.revoke(row, AuditEntry(1, "op", "", "open", "revoke.user", "eve"))
+        await store.close()
+
+    anyio.run(later)
+    done = restore(config, backup)
+    assert done.pages == 2
+    assert done.replaced is not None
+    assert done.replaced.exists()
+    found = anyio.run(look, config.db, "p")
+    assert (found.epoch, found.erased) == (6, ["d"])
+    assert {70_000, 80_000} <= set(found.retired)
+    newer = anyio.run(look, config.db, "newer")
+    assert (newer.epoch, newer.retired, newer.entities) == (2, [90_000], [])
+    with sqlite3.connect(config.db) as db:
+        assert db.execute("SELECT subject FROM revocation").fetchall() == [("eve",)]
+        assert ("revoke.user",) in db.execute("SELECT action FROM audit").fetchall()
+
+
+def test_what_the_log_says_is_erased_again_and_stays_barred(config, backup):
+    log = ErasureLog(path_of(config.db))
+    log.append(Erased("1", 1, "open", ENTITY, "p", "salt", digest("salt", "a")))
+    log.append(Erased("1", 1, "open", NAMES, "p", "", "", ["later"]))
+    config.db.unlink()
+    assert restore(config, backup).erasures == 1
+    found = anyio.run(look, config.db, "p")
+    assert found.entities == []
+    assert "later" in found.erased
+    assert len(found.erased) == 2
+    assert b"a quote" not in config.db.read_bytes()
+
+
+def test_a_database_in_use_and_a_file_that_is_none_are_left_alone(config, backup, tmp_path):
+    store = open_store(config.db)
+    with pytest.raises(Locked):
+        restore(config, backup)
+    anyio.run(store.close)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE x (y)")
+    before = config.db.read_bytes()
+    with pytest.raises(NotAStore):
+        restore(config, other)
+    assert config.db.read_bytes() == before
+    assert anyio.run(look, config.db, "p").epoch == 1
