@@ -37,6 +37,9 @@ LAST_WORD_S = 1.0
 OPERATION_BYTES = 4 * 1024
 """Bytes that count as an operation, if that is more than the operations in them."""
 
+FRAME_OPERATIONS = 0.25
+"""What the emptiest frame counts: 400 of them a second are as many as anybody may send for long."""
+
 ASK_AGAIN_S = 2.0
 """A step 2 that still lacks something (another's unsent work) is asked for again after this."""
 
@@ -269,8 +272,8 @@ class _Connection:
             raise TooLarge("a frame over the limit")
         if len(frame) > limits.first_batch_bytes:
             raise TooLarge("a batch over the limit")
-        # What says nothing new costs us its length all the same.
-        weight = len(frame) / OPERATION_BYTES
+        # What says nothing new costs us its length all the same, and a frame its turn.
+        weight = FRAME_OPERATIONS + len(frame) / OPERATION_BYTES
         match wire.decode(frame):
             case wire.SyncStep1(vector):
                 self._room.answer(self.peer, vector)
@@ -288,8 +291,7 @@ class _Connection:
             case wire.Control(body):
                 return self._control(body)
             case wire.Ignored():
-                pass
-        return 0.0
+                return self._charge(weight)
 
     def _judge_step2(self, update: bytes, weight: float) -> float:
         peer, now = self.peer, self._services.clock.monotonic()

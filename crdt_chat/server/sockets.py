@@ -2,12 +2,14 @@
 
 Too large a message closes with 4413 (clients retry 1009 for ever), at the head of its frame: until
 the app says what it takes (`expect`), that is next to nothing. What is over the ordinary size takes
-a place in the Intake first. A ping that is not answered cuts the socket at once and says so, even
+a place in the Intake first. Frames cost time even if they say nothing: a socket whose frames take
+more than its share of the loop rests. A ping that is not answered cuts the socket at once and says so, even
 with unsent bytes in its buffer; a socket that we ourselves read slowly is not taken for dead; and
 the app may cut a connection (ASGI extension `crdt_chat.transport`).
 """
 
 import asyncio
+import time
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +25,12 @@ SILENT = 1011
 STRANGER_BYTES = 64 * 1024
 """The largest message of a socket whose owner is not known yet, or to whom we have said goodbye."""
 
+SLICE_BYTES = 8 * 1024
+"""Bytes that are taken apart in one go; of the smallest frames about 1,400, or 10 ms."""
+
+SHARE_S, STRANGER_SHARE_S, PERIOD_S = 0.25, 0.05, 1.0
+"""CPU seconds that the frames of one socket may take in each period; then it rests for another."""
+
 
 class Socket(WebSocketsSansIOProtocol):
     """One WebSocket of the server.
@@ -35,8 +43,12 @@ class Socket(WebSocketsSansIOProtocol):
         self.heard = False
         self._intake = intake
         self._ordinary = ordinary
-        self._waits = False
+        self._waits = self._deaf = False
         self._place: asyncio.TimerHandle | None = None
+        self._unread = bytearray()
+        self._rest: asyncio.Handle | None = None
+        self._share = STRANGER_SHARE_S
+        self._period = self._spent = 0.0
         fail = self.conn.fail
 
         def fail_with_our_code(code: int, reason: str = "") -> None:
@@ -72,16 +84,60 @@ class Socket(WebSocketsSansIOProtocol):
     def expect(self, size: int) -> None:
         """From the next message on, take up to `size` bytes."""
         self.conn.max_message_size = size
+        self._share = SHARE_S
 
     # What is coming in
 
     def data_received(self, data: bytes) -> None:
-        """Any byte is a sign of life; whether we read on depends on what is still incomplete."""
+        """Any byte is a sign of life; whether we read on depends on the time that it takes."""
         self.heard = True
+        if self._rest is None and len(data) <= SLICE_BYTES:
+            self._take_apart(data)
+        else:
+            self._unread += data
+        if self._rest is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take a slice of what has come in apart; the next in the loop's next turn, or after a rest."""
+        waited, self._rest = self._rest is not None, None
+        if self._unread and not self.transport.is_closing():
+            part = bytes(self._unread[:SLICE_BYTES])
+            del self._unread[:SLICE_BYTES]
+            self._take_apart(part)
+        if self.transport.is_closing():
+            return
+        if self._spent > self._share:
+            self.transport.pause_reading()
+            self._rest = self.loop.call_later(PERIOD_S, self._go_on)
+        elif self._unread:
+            self.transport.pause_reading()
+            self._rest = self.loop.call_soon(self._go_on)
+        elif waited:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read again, unless there is another reason not to."""
+        held_back = self.read_paused or self._waits or self._deaf or self._rest is not None
+        if not held_back and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _take_apart(self, data: bytes) -> None:
+        now = self.loop.time()
+        if now - self._period > PERIOD_S:
+            self._period, self._spent = now, 0.0
+        began = time.thread_time()
         super().data_received(data)
+        self._spent += time.thread_time() - began
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Whether we read on depends on what is still incomplete."""
         incomplete = self._incomplete
         if self.close_sent:
+            self._share = STRANGER_SHARE_S
             if incomplete > STRANGER_BYTES and not self.transport.is_closing():
+                self._deaf = True
                 self.transport.pause_reading()
         elif incomplete <= self._ordinary:
             if self._waits:
@@ -108,8 +164,7 @@ class Socket(WebSocketsSansIOProtocol):
         """The intake has a place: read on."""
         self._waits = False
         self._hold()
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._read_on()
 
     def _leave(self) -> None:
         if self._waits:
@@ -123,7 +178,7 @@ class Socket(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:
         """As uvicorn does; a large message gives up its place when the app has taken it."""
         message = await super().receive()
-        if self._waits:
+        if self._waits or self._rest is not None:
             self.transport.pause_reading()
         if self._place is not None and self._incomplete <= self._ordinary:
             self._leave()
@@ -131,6 +186,12 @@ class Socket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn does, without keeping its place."""
+        if self._rest is not None:
+            self._rest.cancel()
+        if self._unread and self._spent <= self._share:
+            # It said this before it went.
+            super().data_received(bytes(self._unread))
+        self._unread.clear()
         self._leave()
         super().connection_lost(exc)
 
@@ -161,7 +222,7 @@ class Socket(WebSocketsSansIOProtocol):
         """No pong: dead, unless it speaks or we are the ones who do not read."""
         self.pong_timer = None
         self.pending_ping_payload = None
-        if self.heard or self.read_paused or self._waits:
+        if self.heard or self.read_paused or self._waits or self._rest is not None:
             self.schedule_ping()
             return
         if not self.transport.is_closing():

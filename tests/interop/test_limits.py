@@ -331,6 +331,37 @@ def test_bytes_that_say_nothing_new_count_too(start_server: StartServer):
         assert ada.closed() == 4529
 
 
+EMPTY = {
+    "pings": b"\x89\x80" + b"\0" * 4,
+    "parts": b"\x00\x80" + b"\0" * 4,
+    "messages": b"\x82\x81" + b"\0" * 4 + b"\x02",
+}
+
+
+@pytest.mark.parametrize("tenant", ["demo", "nobody"])
+@pytest.mark.parametrize("kind", EMPTY)
+def test_a_flood_of_empty_frames_leaves_time_for_the_others(server, kind, tenant):
+    with dialled(server) as raw:
+        upgraded(server, f"/ws/{tenant}/p?user=ada", raw)
+        raw.settimeout(0.5)
+        over = threading.Event()
+
+        def flood() -> None:
+            with contextlib.suppress(ConnectionError):
+                raw.sendall(b"\x02\x80" + b"\0" * 4 if kind == "parts" else b"")
+                while not over.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        raw.sendall(EMPTY[kind] * 5_000)
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(flood)
+            began = time.monotonic()
+            for _ in range(20):
+                assert server.get("/healthz")[0] == 200
+            over.set()
+        assert time.monotonic() - began < 3, "others had to wait"
+
+
 # Readers
 
 
