@@ -1,10 +1,14 @@
-"""What deletions took away, so that lifting them brings it back: the store's part, in a dict."""
+"""What deletions took away: the production archive, and its rows as a store would keep them.
 
-from collections.abc import Iterable
+What the oracle asks of deletions is answered here on its own, not by the code that it judges.
+"""
 
+from collections.abc import Iterable, Mapping
+
+from crdt_chat.page import archive
 from crdt_chat.page.verdict import Change, Json
 
-ORDER = ("annotations", "comments", "resolved", "reactions")
+LIMIT = 2**24
 
 
 def entities_above(root: str, name: str) -> list[str]:
@@ -20,36 +24,26 @@ def covered(root: str, name: str, entries: Iterable[str]) -> bool:
 
 
 class Archive:
-    """The last value of every key that a deletion removed."""
+    """The rows, and the archive that was loaded from them."""
 
-    def __init__(self, kept: dict[tuple[str, str], Json] | None = None) -> None:
-        self._kept = dict(kept or {})
+    def __init__(self, rows: Mapping[tuple[str, str], str] | None = None) -> None:
+        self._rows = dict(rows or {})
+        self._kept = archive.Archive([(*key, text) for key, text in self._rows.items()], LIMIT)
 
     def copy(self) -> "Archive":
-        """An independent copy."""
-        return Archive(self._kept)
+        """What a restarted server loads."""
+        return Archive(self._rows)
 
     def note(self, changes: Iterable[Change], entries: set[str]) -> None:
-        """Remember what these changes removed under a standing entry, forget what is there again."""
-        for change in changes:
-            if change.root not in ORDER:
-                continue
-            key = (change.root, change.name)
-            if change.after is None and covered(*key, entries):
-                self._kept.setdefault(key, change.before)
+        """Keep what these changes removed, with these `deleted` entries standing; persist it."""
+        deleted = {entry.rpartition("/")[0] for entry in entries}
+        for key, text in self._kept.note(changes, deleted.__contains__).items():
+            if text is None:
+                del self._rows[key]
             else:
-                self._kept.pop(key, None)
+                self._rows[key] = text
 
     def returned(self, changes: Iterable[Change], entries: set[str]) -> list[tuple[str, str, Json]]:
         """The writes that lifted deletions call for, parents first."""
-        lifted = {
-            change.name.rpartition("/")[0]
-            for change in changes
-            if change.root == "deleted" and change.after is None
-        }
-        back = [
-            (*key, value)
-            for key, value in self._kept.items()
-            if lifted.intersection(entities_above(*key)) and not covered(*key, entries)
-        ]
-        return sorted(back, key=lambda write: (ORDER.index(write[0]), write[1]))
+        deleted = {entry.rpartition("/")[0] for entry in entries}
+        return self._kept.returned(changes, deleted.__contains__)
