@@ -132,4 +132,6 @@ def run_erase(chosen: argparse.Namespace) -> int:
         print(json.dumps(done))
     else:
         print(f"Erased; {done['pages']} page(s) were rewritten. Its id in the logs: {done['id']}")
+        for copy in done["copies"]:
+            print(f"{copy} is an older copy and may still hold it: delete it.")
     return 0

@@ -96,7 +96,7 @@ class Erasure:
         )
         await services.store.trust.note([audit])
         await services.store.wipe()
-        return {"id": entry.id, "pages": len(pages)}
+        return {"id": entry.id, "pages": len(pages), "copies": self._log.copies()}
 
     async def again(self, entries: list[Erased]) -> int:
         """Erase once more what is in a log, in a restored database that nobody is served from."""

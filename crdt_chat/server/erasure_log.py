@@ -4,12 +4,15 @@ It lies beside the database, which a restore replaces, and is written before any
 JSON object a line; whoever keeps backups elsewhere keeps the newest copy of this file with them.
 """
 
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+SUFFIX = ".erasures"
 
 USER, ENTITY, PAGE = "user", "entity", "page"
 NAMES = "names"
@@ -45,7 +48,7 @@ def digest(salt: str, subject: str) -> str:
 def path_of(db: Path) -> Path:
     """Where the log of this database is."""
     real = Path(os.path.realpath(db))
-    return real.with_name(real.name + ".erasures")
+    return real.with_name(real.name + SUFFIX)
 
 
 class ErasureLog:
@@ -67,6 +70,15 @@ class ErasureLog:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def copies(self) -> list[str]:
+        """Older copies of the database beside it: they may still hold what was erased."""
+        if self._path is None:
+            return []
+        name = self._path.name.removesuffix(SUFFIX)
+        found = [*self._path.parent.glob(f"{glob.escape(name)}.schema-*")]
+        found += self._path.parent.glob(f"{glob.escape(name)}.replaced")
+        return sorted(os.fspath(path) for path in found)
 
     def __iter__(self) -> Iterator[Erased]:
         """All entries, oldest first. Raises OSError, ValueError for a line that is none."""
