@@ -15,6 +15,9 @@ T = TypeVar("T")
 START = 1_000.0
 """Seconds at which virtual time begins."""
 
+LONGEST = 7 * 86_400.0
+"""Virtual seconds after which nothing is expected any more: who sleeps for ever has a timer, too."""
+
 SPINS = 200_000
 """Rounds of the loop without any time passing after which it is taken for an endless loop."""
 
@@ -30,7 +33,7 @@ class _Jump(selectors.SelectSelector):
         self.spins = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
+        if timeout is None or self.now > START + LONGEST:
             raise StalledError("everybody waits for ever")
         if timeout > 0:
             self.now += timeout
