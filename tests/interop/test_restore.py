@@ -174,10 +174,13 @@ def test_a_restore_under_a_running_server_is_refused(
     before = trusted.running.db.read_bytes()[:100]
     with pytest.raises(AssertionError, match=r"nothing was restored: .*(in use|pid|served|lock)"):
         trusted.command("restore", str(backup))
+    with pytest.raises(AssertionError, match="exists already"):
+        trusted.command("backup", str(backup))
+    assert trusted.running.db.read_bytes()[:100] == before
+
+
+def test_an_erasure_names_the_copies_that_it_does_not_reach(trusted: TrustedServer) -> None:
     replaced = trusted.running.db.with_name(trusted.running.db.name + ".replaced")
     replaced.touch()
     done = trusted.asked("erase", "acme", "--user", "nobody@example.org")
     assert (done["pages"], done["copies"]) == (0, [str(replaced)])
-    with pytest.raises(AssertionError, match="exists already"):
-        trusted.command("backup", str(backup))
-    assert trusted.running.db.read_bytes()[:100] == before
