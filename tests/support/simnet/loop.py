@@ -30,10 +30,11 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = START
+        self.end = START + LONGEST
         self.spins = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None or self.now > START + LONGEST:
+        if timeout is None or self.now > self.end:
             raise StalledError("everybody waits for ever")
         if timeout > 0:
             self.now += timeout
@@ -55,6 +56,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jump.now
 
+    def last_words(self) -> None:
+        """From now on it only cleans up, however late it is."""
+        self._jump.end = self._jump.now + LONGEST
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in virtual time. Whatever it leaves behind is cancelled."""
@@ -64,6 +69,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     try:
         return loop.run_until_complete(main)
     finally:
+        loop.last_words()
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
