@@ -1,10 +1,13 @@
 """What is erased is in no file and comes back from no replica, however old (design 7, Epochs)."""
 
+import contextlib
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 
+import anyio
 import httpx
 import pytest
 from entries import NOW, comment, deletion, encoded, reply, thread
@@ -14,6 +17,9 @@ from yjs_peer import YjsBrowser, YjsPeers, canonical
 import crdt_chat
 from crdt_chat.client.errors import Refused
 from crdt_chat.protocol import wire
+from crdt_chat.server.projection import projected
+from store import open_reader
+from store.records import Problem
 
 pytestmark = pytest.mark.node
 __all__ = ["trusted"]
@@ -251,3 +257,42 @@ def test_who_may_erase_and_what_is_a_mistake(trusted: TrustedServer, page: str) 
         assert httpx.post(url, json=body, headers=headers).status_code == 400
     entries = [json.loads(line) for line in trusted.command("audit", "acme", "--json").splitlines()]
     assert any(entry["action"] == "erase.user" for entry in entries)
+
+
+def test_an_erasure_that_was_killed_is_finished_by_asking_again(
+    trusted: TrustedServer, yjs: YjsPeers, page: str
+) -> None:
+    """kill -9 anywhere in it leaves each page as it was or erased, and the log tells of it."""
+    scene(trusted, yjs, page)
+    yjs.clear()
+    words = ["erase", "acme", "--user", ADA]
+    for delay in (0.0, 0.02, 0.05):
+        asking = threading.Thread(target=lambda: suppressed(trusted, words))
+        asking.start()
+        log = trusted.running.db.with_name(trusted.running.db.name + ".erasures")
+        before = log.stat().st_size if log.exists() else 0
+        while asking.is_alive() and (not log.exists() or log.stat().st_size == before):
+            time.sleep(0.001)
+        time.sleep(delay)
+        trusted.running.kill()
+        asking.join()
+        trusted.running.start()
+    trusted.asked(*words)
+    assert_nowhere(trusted, *WORDS, ADA.encode())
+    late = browser(trusted, yjs, page, "bob", "late").wait(synced=True)
+    assert set(late.content()["annotations"]) == {"b1"}
+    assert anyio.run(problems, trusted) == []
+
+
+async def problems(server: TrustedServer) -> list[Problem]:
+    """What `integrity` finds."""
+    reader = open_reader(server.running.db)
+    found = (await reader.integrity(projected)).problems
+    await reader.close()
+    return found
+
+
+def suppressed(server: TrustedServer, words: list[str]) -> None:
+    """The command, whose server is killed while it runs."""
+    with contextlib.suppress(AssertionError):
+        server.command(*words)
