@@ -13,17 +13,18 @@ from typing import Any, TypeAlias
 
 import anyio.to_thread
 
-from crdt_chat.errors import Malformed, NotFound
+from crdt_chat.errors import Malformed, NotFound, TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.page import erasure as content
 from crdt_chat.page.layout import encode_user, is_entity, is_user
 from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.server.administration import Caller
 from crdt_chat.server.batch import event_entry
 from crdt_chat.server.erasure_log import ENTITY, NAMES, PAGE, USER, Erased, ErasureLog, digest
-from crdt_chat.server.rewriting import kept_in, replacement
+from crdt_chat.server.rewriting import SPARE_CLIENT, kept_in, replacement
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
 from store.records import Rewrite, StoredPage
@@ -138,16 +139,27 @@ class Erasure:
         """Rewrite a page; returns the digests of the names that went."""
         actor = content.ERASED if caller.name == wanted.user else caller.name
         names: list[str] = []
-        async with self._rooms.open(key) as room:
-            limits = room.page.limits
+        try:
+            async with self._rooms.open(key) as room:
+                limits = room.page.limits
 
-            def make(stored: StoredPage) -> Rewrite:
-                made = _made(self._rooms.services, key, limits, actor, _what(wanted), stored)
-                names[:] = made.erased
-                return made
+                def make(stored: StoredPage) -> Rewrite:
+                    made = _made(self._rooms.services, key, limits, actor, _what(wanted), stored)
+                    names[:] = made.erased
+                    return made
 
-            await room.rewrite(make)
+                await room.rewrite(make)
+        except TryLater:
+            if wanted.page is None or wanted.entity is not None:
+                raise
+            await self._empty(key, actor)
         return names
+
+    async def _empty(self, key: PageKey, actor: str) -> None:
+        """A page that is damaged can't be read, and need not be where all of it goes."""
+        services, page = self._rooms.services, Page(PageLimits(), SPARE_CLIENT)
+        made = replacement(services, StoredPage(0, 0, None, 0), page, content.Kept(), actor)
+        await services.store.rewrite(key.tenant, key.page, None, made)
 
     async def _rewrite_unserved(self, key: PageKey, wanted: Wanted) -> None:
         services = self._rooms.services
