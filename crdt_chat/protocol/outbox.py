@@ -69,6 +69,11 @@ class Outbox:
         self.ready = True
         self.lagging = False
 
+    def clear(self) -> None:
+        """Forget what was not sent: none of it counts any more."""
+        self.frames.clear()
+        self.size = 0
+
     def pop(self) -> bytes | None:
         """The next frame to send, None where the queue is empty."""
         if not self.frames:

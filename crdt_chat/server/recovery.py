@@ -102,6 +102,9 @@ class Recovery:
             room.tell_event(row)
         if rewritten:
             for peer in room.peers.values():
+                # What still waits for a slow reader may be what was just erased.
+                peer.outbox.clear()
+                peer.relieve()
                 peer.close(EpochChanged(OLD_EPOCH))
 
     async def rewrite(self, make: Make) -> Rewritten:

@@ -61,3 +61,13 @@ def test_frames_that_must_arrive_are_kept_beyond_the_limit() -> None:
     outbox.push(b"y" * 20)
     assert drain(outbox) == [b"x" * 20, b"y" * 20]
     assert outbox.size == 0
+
+
+def test_what_is_forgotten_is_not_sent_and_weighs_nothing():
+    outbox = Outbox(100)
+    outbox.push(b"a secret")
+    outbox.clear()
+    assert outbox.pop() is None
+    assert outbox.size == 0
+    outbox.push(b"the last word")
+    assert outbox.pop() == b"the last word"
