@@ -39,7 +39,7 @@ async def test_a_copy_that_does_not_verify_gets_no_name(path, kept, monkeypatch)
     def refuse(_):
         raise Damaged("the copy does not verify")
 
-    monkeypatch.setattr(store.backup, "_verify", refuse)
+    monkeypatch.setattr(store.backup, "check_copy", refuse)
     with pytest.raises(Damaged):
         await kept.backup(path.with_name("copy.db"))
     assert not [other.name for other in path.parent.iterdir() if "copy" in other.name]
