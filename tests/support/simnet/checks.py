@@ -60,10 +60,12 @@ class Durable:
         assert canonical(new.content()) == canonical(content), "an epoch changed the content"
         return new
 
-    def shows(self, update: Update) -> str | None:
+    def never_had(self, update: Update, *, deletions: bool = True) -> str | None:
         """What of an update was never durable: what waits for a slow reader may be of an old epoch."""
-        lacking = self.lacks(update)
-        return lacking and self.before.shows(update) if self.before is not None else lacking
+        lacking = self.lacks(update, deletions=deletions)
+        if lacking is None or self.before is None:
+            return lacking
+        return self.before.never_had(update, deletions=deletions)
 
     def _delete(self, client: int, first: int, end: int) -> None:
         self.deleted.update((client, clock) for clock in range(first, end))
@@ -130,7 +132,7 @@ def check_leaving(link: Link, frame: bytes, durable: Durable) -> str:
     assert NEEDLE not in frame, f"forbidden text leaves the server: {frame!r}"
     match wire.decode(frame):
         case wire.SyncStep2(update) | wire.Update(update):
-            lacking = durable.shows(decoded(update))
+            lacking = durable.never_had(decoded(update))
             assert lacking is None, f"shown before it is durable: {lacking}"
             return "frames checked"
         case wire.Control({"type": "refused"}):
@@ -147,7 +149,7 @@ def check_saved(link: Link, frames: int, durable: Durable) -> None:
     assert frames <= len(link.sent), "more frames are saved than were sent"
     for update in link.sent[:frames]:
         # What was refused is durable as tomb or GC; its deletions may have been ignored.
-        lacking = durable.lacks(decoded(update), deletions=not link.refused)
+        lacking = durable.never_had(decoded(update), deletions=not link.refused)
         assert lacking is None, f"acknowledged before it is durable: {lacking}"
 
 
