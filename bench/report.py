@@ -1,8 +1,10 @@
 """The table and the plot of one run, as Markdown and SVG."""
 
+import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
@@ -26,14 +28,18 @@ Played = Sequence[tuple[str, str, str, Results]]
 
 
 def write(path: Path, played: Played, *, seed: int, command: str, notes: str) -> None:
-    """Write the Markdown file and, beside it, the plot."""
+    """Write the Markdown file and, beside it, the plot; rows of earlier runs stay if not played again."""
+    played = _kept(path.with_suffix(".json"), played)
     plot = path.with_suffix(".svg")
     plot.write_text(svg(played), "utf-8")
     servers = [name for name in NAMES if any(name in results for *_, results in played)]
     lines = [
         "# Benchmarks",
         "",
-        "Written by `" + command + f"` (seed {seed}); do not edit by hand.",
+        "Last written by `"
+        + command
+        + f"` (seed {seed}); do not edit by hand. The figures of a row are of",
+        "one run, those of another row may be of another run.",
         "",
         f"Python {platform.python_version()}, {platform.system()}, two shared cores: each server on one, the",
         "load generator on the other, one server after the other. CPU is the server process's own, all",
@@ -71,6 +77,17 @@ def write(path: Path, played: Played, *, seed: int, command: str, notes: str) ->
     lines += wrong or ["In no row of this run."]
     lines += ["", *notes.strip().splitlines(), ""]
     path.write_text("\n".join(lines), "utf-8")
+
+
+def _kept(file: Path, played: Played) -> Played:
+    rows = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    for name, about, unit, results in played:
+        rows[name] = [about, unit, {server: asdict(each) for server, each in results.items()}]
+    file.write_text(json.dumps(rows, indent=1), "utf-8")
+    return [
+        (name, about, unit, {server: Figures(**each) for server, each in results.items()})
+        for name, (about, unit, results) in rows.items()
+    ]
 
 
 def _cell(figures: Figures | None) -> str:
@@ -117,11 +134,11 @@ def svg(played: Played) -> str:
         for tick in (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
     )
     legend = "".join(
-        f'<rect x="{LABEL + 110 * place}" y="6" width="10" height="10" fill="{colour}"/>'
-        f'<text x="{LABEL + 110 * place + 14}" y="15">{escape(NAMES[server])}</text>'
+        f'<rect x="{LABEL + 132 * place}" y="6" width="10" height="10" fill="{colour}"/>'
+        f'<text x="{LABEL + 132 * place + 14}" y="15">{escape(NAMES[server])}</text>'
         for place, (server, colour) in enumerate(COLOURS.items())
     )
-    width, height = LABEL + BAR + 130, top + 24
+    width, height = LABEL + BAR + 150, top + 24
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="Cost of each server as a multiple of crdt-chat">'

@@ -197,7 +197,8 @@ class Socket(asyncio.Protocol):
             if not data.startswith(b"HTTP/1.1 101"):
                 self.open.set_exception(ConnectionError(data[:80].decode(errors="replace")))
                 return
-            self.open.set_result(None)
+            if not self.open.done():
+                self.open.set_result(None)
             self._greet()
         size = len(data)
         while size - at >= 2:

@@ -1,4 +1,4 @@
-"""The floor of this Python stack: uvicorn and uvloop, every frame written to all others on its path.
+"""The floor of this Python stack: uvicorn and uvloop, every update written to all others on its path.
 
 No document, no store, no checks; one frame is encoded once and written to the transports.
 """
@@ -11,6 +11,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 HOST, PORT = sys.argv[1], int(sys.argv[2])
 PAGES = defaultdict(set)
+
+UPDATE = b"\x00\x02"
+"""Copying handshakes would make every client answer every other."""
 
 
 class Socket(WebSocketsSansIOProtocol):
@@ -41,6 +44,8 @@ async def app(scope, receive, send) -> None:
         message = await receive()
         if message["type"] == "websocket.disconnect":
             break
+        if not message["bytes"].startswith(UPDATE):
+            continue
         frame = encoded(message["bytes"])
         for transport in page:
             if transport is not mine:
