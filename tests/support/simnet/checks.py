@@ -107,19 +107,19 @@ class Watcher:
     """Follows the live events of one page in one life of the server."""
 
     def __init__(self, durable: Durable) -> None:
-        self._durable = durable
+        self.durable = durable
         self.known = len(durable.events)
         self.seen: list[int] = []
 
     def took(self, row: EventRow) -> None:
         """An event was told."""
-        assert row.timestamp in self._durable.events, "an event that is not durable is told"
+        assert row.timestamp in self.durable.events, "an event that is not durable is told"
         assert not self.seen or row.timestamp > self.seen[-1], "an event is told twice or late"
         self.seen.append(row.timestamp)
 
     def check(self) -> None:
         """Quiet: everything since it began was told, in order."""
-        expected = self._durable.events[self.known :]
+        expected = self.durable.events[self.known :]
         told = [timestamp for timestamp in self.seen if timestamp in set(expected)]
         assert told == expected, f"of events {expected} only {told} were told"
 

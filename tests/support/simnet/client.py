@@ -51,7 +51,7 @@ class Client:
         self.browser: list[Client] = [self]
         self.wanted = True
         self.resets = 0
-        self._echoes = echoes
+        self.echoes = echoes
         self._retry = 0
         self._asked: set[str] = set()
         self._heard_at = 0.0
@@ -65,7 +65,7 @@ class Client:
     def start_anew(self, kept: bytes | None = None) -> None:
         """A page load: a new client id, with what was kept on this machine or nothing."""
         self.client = self.rng.randrange(1 << 16, 1 << 32)
-        self.replica = PycrdtPeer(self.client, gc=True, echoes=self._echoes)
+        self.replica = PycrdtPeer(self.client, gc=True, echoes=self.echoes)
         self.clocks: dict[int, int] = {}
         self.count: int | None = None
         self.synced = False
@@ -90,9 +90,9 @@ class Client:
 
     def overhear(self, update: bytes) -> None:
         """Another tab of this browser did something: it is hers to send (BroadcastChannel)."""
-        self._learn(decode(update))
-        for echo in self.replica.receive(update):
-            self._say(echo)
+        self.replica.receive(update)
+        # It may build on what this tab lacks, and wait for that: no promise of the server's.
+        self.clocks = clocks(self.replica.state_vector())
 
     def share(self, other: "Client") -> None:
         """Open in the browser where `other` is open: both tell each other everything."""

@@ -124,6 +124,9 @@ class World:
         self.note(f"{page} begins a new epoch")
         try:
             self.durable[page] = self.durable[page].rewritten(rewrite.entry)
+            for watcher in self.watchers:
+                # The event log begins anew: what was not told by now is told to nobody.
+                watcher.known = len(watcher.durable.events)
         except AssertionError as error:
             self.failed(error)
 
@@ -231,7 +234,9 @@ class World:
             for one in self.clients
             if one.grant == grant and self.where[one] == self.where[client] and one is not client
         ]
-        if beside and not client.attacker and self.rng.random() < 0.5:
+        # A Python program, whose Provider echoes, is no tab of a browser.
+        tabs = [one for one in (client, *beside[:1]) if not (one.attacker or one.echoes)]
+        if len(tabs) == 2 and self.rng.random() < 0.5:
             client.share(beside[0])
         client.dial()
         return client
