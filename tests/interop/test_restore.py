@@ -43,6 +43,7 @@ def test_newer_edits_come_back_from_their_authors_without_duplicates(
     with connected(trusted, page, "ada") as ada, connected(trusted, page, "bob") as bob:
         old = ada.annotate("a passage", "before the backup")
         ada.flush()
+        bob.flush()
         bob.reply(old.id, "also before")
         bob.flush()
         trusted.command("backup", str(backup))
