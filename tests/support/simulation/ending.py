@@ -15,6 +15,7 @@ def compare(world: World) -> None:
     for tab in world.tabs:
         assert not tab.replica.pending(), f"{tab.name} waits for something"
         shown = tab.replica.content()
+        world.counts[f"replicas equal at the end: {'offenders' if tab.attacker else 'honest'}"] += 1
         assert canonical(shown) == expected, f"{tab.name}: {differences(shown, content)}"
     assert canonical(content_of(world.room.reloaded())) == expected, "a reload differs"
     state = world.room.page.state()
@@ -30,8 +31,10 @@ def compare(world: World) -> None:
 def search(world: World) -> None:
     """No forbidden text is in any frame, in the state or beside it."""
     needle = EVIL.encode()
-    for frame in (*world.room.frames, *world.room.durable.journal, world.room.page.state()):
+    searched = (*world.room.frames, *world.room.durable.journal, world.room.page.state())
+    for frame in searched:
         assert needle not in frame, f"forbidden text in {frame!r}"
+    world.counts["frames searched for forbidden texts"] += len(searched)
     for text in texts_of(world.room.durable.rows):
         assert EVIL not in text, f"forbidden text is kept: {text}"
 

@@ -97,6 +97,10 @@ class Judging:
     def _attacked(self, update: bytes, verdict: Verdict) -> None:
         self.counts["attacker updates"] += 1
         self.counts[f"attacker updates {verdict.kind}"] += 1
+        for refusal in verdict.refusals:
+            self.counts[f"attacker keys refused by {refusal.rule}"] += 1
+        if EVIL.encode() in update:
+            self.counts["attacker updates with a forbidden text"] += 1
         assert EVIL.encode() not in verdict.update, verdict
         if EVIL.encode() in update and verdict.kind == "accepted":
             self.counts["forbidden texts that lost by themselves"] += 1

@@ -171,7 +171,7 @@ class World(Judging):
         ending = tab.take()
         if ending is None:
             return
-        self.counts[f"told to {ending}"] += 1
+        self.counts[f"told to {ending}{': an offender' if tab.attacker else ''}"] += 1
         assert ending == "reset" or tab.attacker, "an honest update was malformed"
         if tab.stubborn and self.rng.random() < 0.7:
             self.cut(tab)
