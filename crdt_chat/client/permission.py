@@ -10,6 +10,7 @@ from crdt_chat.client.replica import Operation
 from crdt_chat.identity import Role
 from crdt_chat.page import values
 from crdt_chat.page.layout import is_name
+from crdt_chat.page.powers import powers_of
 
 _UNKNOWN = Role.ADMIN
 """Before the first hello only the server knows the role: let it judge."""
@@ -38,11 +39,10 @@ def _rule(operation: Operation, role: Role, peer: Peer) -> tuple[str, str] | Non
     fault = values.check(root, value, peer.limits) if value is not None else None
     if fault is not None:
         return fault
-    if role < Role.COMMENTER or (
-        role < Role.EDITOR and root == "annotations" and value is not None
-    ):
+    powers = powers_of(role, peer.limits)
+    if not powers.writes or (root == "annotations" and value is not None and not powers.annotates):
         return "role", f"As {role.name.lower()} you may not do this."
-    if role >= Role.MODERATOR or root == "reactions":
+    if powers.moderates or root == "reactions":
         return None
     if root in ("closed", "page"):
         return _MODERATORS

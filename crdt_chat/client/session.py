@@ -250,9 +250,14 @@ def _users(value: Any) -> tuple[User, ...] | None:
 
 def _limits(stated: Mapping[str, Any]) -> PageLimits:
     """The limits of the page as far as the server states them."""
-    known = {name for name, limit in asdict(UNLIMITED).items() if type(limit) is int}
+    known = asdict(UNLIMITED)
     return replace(
-        UNLIMITED, **{name: stated[name] for name in known if type(stated.get(name)) is int}
+        UNLIMITED,
+        **{
+            name: value
+            for name, value in stated.items()
+            if name in known and type(value) is type(known[name])
+        },
     )
 
 

@@ -63,7 +63,9 @@ PAGE_ABOUT = {
     "comments": ("comments", "live comments of a page"),
     "reactions_per_user": ("reactions", "of one user on one comment"),
     "state": ("bytes", "encoded document of a page"),
-    "any_writer_resolves": ("bool", "every writer may resolve, not only creator and moderators"),
+    "commenters_annotate": ("bool", "commenters may start discussions, not only reply"),
+    "editors_resolve": ("bool", "editors may resolve anybody's discussion"),
+    "any_writer_resolves": ("bool", "commenters and editors may resolve anybody's discussion"),
     "clock_ahead_ms": ("ms", "how far a peer's time stamps may be ahead of ours"),
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from crdt_chat.identity import Grant, Role
+from crdt_chat.identity import Grant
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.content import Content
 from crdt_chat.page.draft import Draft
@@ -11,6 +11,7 @@ from crdt_chat.page.layout import PAGE, annotation_of, encode_user, entity_of, u
 from crdt_chat.page.ledger import ENTITY_ROOTS, Past, past_in, reacting
 from crdt_chat.page.lib0 import MAX_INTEGER
 from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.powers import powers_of
 
 
 class Gap(Exception):
@@ -41,8 +42,8 @@ class Hearing:
         self.content = content
         self.ledger = content.ledger
         self.user = grant.user
-        self.role = grant.role
-        self.moderates = grant.role >= Role.MODERATOR
+        self.powers = powers_of(grant.role, limits)
+        self.moderates = self.powers.moderates
         self.encoded = encode_user(grant.user)
         self.limits = limits
         self.annotations = self.ledger.annotations

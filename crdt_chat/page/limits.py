@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class PageLimits:
     """Sizes in Unicode code points, counts in live entities, `state` in bytes of encoded document.
 
+    commenters_annotate, editors_resolve, any_writer_resolves: what a tenant adds to its roles (powers.py).
     clock_ahead_ms: how far in the future something new may say it was made. A page by itself takes any
     time, as design 4 does; a server's default is five minutes (config.settings.SERVED).
     """
@@ -23,5 +24,7 @@ class PageLimits:
     comments: int = 50_000
     reactions_per_user: int = 20
     state: int = 16 * 1024 * 1024
+    commenters_annotate: bool = False
+    editors_resolve: bool = False
     any_writer_resolves: bool = False
     clock_ahead_ms: int = 2**53 - 1

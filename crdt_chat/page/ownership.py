@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from crdt_chat.identity import Grant, Role
+from crdt_chat.identity import Grant
 from crdt_chat.page.layout import decode_user, is_name, user_of
+from crdt_chat.page.powers import POWERS
 from crdt_chat.page.update import Item, Struct
 from crdt_chat.page.verdict import Json
 
@@ -62,6 +63,6 @@ def _named(structs: Sequence[Struct], grant: Grant) -> Iterator[str]:
 def _writers(value: Mapping[str, Json], item: Item, grant: Grant) -> Iterator[str]:
     names = [value.get("by")]
     # A moderator's new anchor for somebody's annotation gives its creator, not the moderator.
-    if item.origin is None or "target" not in value or grant.role < Role.MODERATOR:
+    if item.origin is None or "target" not in value or not POWERS[grant.role].moderates:
         names.append(value.get("creator"))
     yield from (name for name in names if type(name) is str and name)

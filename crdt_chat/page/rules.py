@@ -8,7 +8,6 @@ owner, bare, deleted, closed, limit, unknown. Of an existing annotation or comme
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from crdt_chat.identity import Role
 from crdt_chat.page import values
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.erasure import digest
@@ -41,7 +40,7 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
     """The first rule that this draft breaks, or None. Raises Gap if something may still come."""
     if draft.burnt is not None:
         return ORIGIN
-    if hearing.role < Role.COMMENTER:
+    if not hearing.powers.writes:
         return VIEWER
     if not is_root(draft.root):
         return NO_ROOT
@@ -62,10 +61,10 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
 
 
 def _judge_role(hearing: Hearing, draft: Draft) -> Fault | None:
-    """What others than editors and moderators may not do, whoever made the entry."""
+    """What the sender's role may not do, whoever made the entry."""
     if draft.root in ("closed", "page"):
         return None if hearing.moderates or draft.effect == "none" else MODERATES
-    if draft.root != "annotations" or draft.effect != "write" or hearing.role >= Role.EDITOR:
+    if draft.root != "annotations" or draft.effect != "write" or hearing.powers.annotates:
         return None
     return ANNOTATES if hearing.past_of(draft.name) is None else None
 
@@ -235,12 +234,12 @@ def _remove_deleted(hearing: Hearing, draft: Draft) -> Fault | None:
 
 
 def _may_resolve(hearing: Hearing, annotation: str) -> bool:
-    return hearing.limits.any_writer_resolves or hearing.past or hearing.may_delete(annotation)
+    return hearing.powers.resolves or hearing.past or hearing.may_delete(annotation)
 
 
 def may_empty(hearing: Hearing, root: str, name: str) -> bool:
     """Whether the sender is one of those who may remove what is there, given a deletion where one is due."""
-    if hearing.role < Role.COMMENTER:
+    if not hearing.powers.writes:
         return False
     if hearing.moderates:
         return True
@@ -262,7 +261,7 @@ def may_empty(hearing: Hearing, root: str, name: str) -> bool:
 
 def may_write(hearing: Hearing, root: str, name: str) -> bool:
     """Whether the sender is one of those who may write a new value over what is there."""
-    if hearing.role < Role.COMMENTER:
+    if not hearing.powers.writes:
         return False
     if root == "annotations":
         return hearing.may_delete(name)

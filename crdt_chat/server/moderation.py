@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crdt_chat.errors import Forbidden, Malformed, NotFound
-from crdt_chat.identity import Grant, PageKey, Role
+from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_entity
 from crdt_chat.page.ledger import ENTITY_ROOTS
+from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.server.auth import covered
 from crdt_chat.server.room import Room
@@ -75,7 +76,7 @@ class Moderation:
     async def flag(self, key: PageKey, grant: Grant, asked: Request) -> None:
         """A reader tells the moderators of an annotation or comment that is there."""
         covered(grant, key)
-        if grant.role < Role.COMMENTER:
+        if not POWERS[grant.role].writes:
             raise Forbidden("you may read this page, not flag what is on it")
         async with self._rooms.open(key) as room:
             if room.page.value(_root(asked.entity), asked.entity) is None:
@@ -177,7 +178,7 @@ class Moderation:
 
 def _moderating(grant: Grant, key: PageKey) -> None:
     covered(grant, key)
-    if grant.role < Role.MODERATOR:
+    if not POWERS[grant.role].moderates:
         raise Forbidden("only a moderator may do that")
 
 

@@ -1,6 +1,7 @@
 """The table of roles in docs/security.md is what the gate does."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,9 @@ def grant(user: str, role: Role) -> Grant:
     return Grant("acme", user, user, role)
 
 
-@pytest.fixture
-def page() -> Page:
+def a_page(limits: PageLimits) -> Page:
     """A page with things of Ada's and of Bob's."""
-    page = Page(PageLimits(), 7)
+    page = Page(limits, 7)
     for user, operations in (
         (
             "bob",
@@ -76,13 +76,32 @@ def page() -> Page:
     return page
 
 
+ADDED = {
+    "commenters_annotate": ("start a discussion (annotate)", Role.COMMENTER),
+    "editors_resolve": ("resolve somebody else's", Role.EDITOR),
+    "any_writer_resolves": ("resolve somebody else's", Role.COMMENTER),
+}
+
+
+@pytest.mark.parametrize("setting", ADDED)
+def test_a_setting_adds_to_the_table_for_its_role_and_those_above(setting):
+    line, least = ADDED[setting]
+    for role in Role:
+        page = a_page(replace(PageLimits(), **{setting: True}))
+        for operations in DO[line]:
+            verdict = page.write(operations, grant("ada", role), NOW)
+            wanted = role >= least or table()[line][role]
+            assert (not verdict.refusals) is wanted, (role, verdict.refusals)
+
+
 def test_every_line_of_the_table_is_tried():
     assert set(table()) == {"read the page, see who is here", *DO}
 
 
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 @pytest.mark.parametrize("line", DO)
-def test_the_gate_does_what_the_table_says(page, line, role):
+def test_the_gate_does_what_the_table_says(line, role):
+    page = a_page(PageLimits())
     for operations in DO[line]:
         verdict = page.write(operations, grant("ada", role), NOW)
         assert (not verdict.refusals) is table()[line][role], (operations, verdict.refusals)
