@@ -18,6 +18,7 @@ from crdt_chat.client.session import (
     Changed,
     Hello,
     Present,
+    Promoted,
     Refusals,
     Session,
     Signal,
@@ -190,6 +191,8 @@ class Peer:
             self._synced(session)
         elif isinstance(signal, Hello):
             return self._greet(signal)
+        elif isinstance(signal, Promoted):
+            self.role = signal.role
         elif isinstance(signal, Present):
             self._present(signal.users, signal.count)
         else:

@@ -31,6 +31,13 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
+class Promoted:
+    """Another role counts from now on: a fresh token's, or one that was given by hand."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """The document has changed by others' hands."""
 
@@ -73,7 +80,7 @@ UNLIMITED = PageLimits(
 FRAME_LIMIT = 1024 * 1024
 """Bytes of an increment that any server takes (design 15), unless it states another limit."""
 
-Signal = Hello | Changed | Synced | Refusals | Present
+Signal = Hello | Promoted | Changed | Synced | Refusals | Present
 
 
 class Session:
@@ -217,6 +224,8 @@ class Session:
             self._unsaved.saved(_whole(body.get("frames")))
         elif kind == "refused":
             return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
+        elif kind == "role":
+            return [Promoted(str(body.get("role")))]
         elif kind == "presence":
             return [self._count_people(_whole(body.get("count")), _users(body.get("users")))]
         return []

@@ -33,6 +33,10 @@ class Session(Protocol):
 
     grant: Grant
 
+    def regrant(self, grant: Grant) -> None:
+        """Another grant counts from now on."""
+        ...
+
     def close(self, fault: RemoteFault) -> None:
         """End with this fault once what is queued has been sent."""
         ...
@@ -124,12 +128,14 @@ class Guard:
         if watched.ended is not None:
             return
         try:
-            watched.session.grant = self._authority.reconsider(watched.base)
+            grant = self._authority.reconsider(watched.base)
         except RemoteFault as fault:
             log.info("a session ends", extra={"tenant": watched.key.tenant, "reason": str(fault)})
             watched.ended = self._monotonic()
             self._ending[number] = watched
             watched.session.close(fault)
+        else:
+            watched.session.regrant(grant)
 
     async def run(self) -> None:
         """Look after deadlines for as long as the server runs."""

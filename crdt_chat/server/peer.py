@@ -192,6 +192,12 @@ class Peer:
             self._relief = anyio.Event()
             await self._relief.wait()
 
+    def regrant(self, grant: Grant) -> None:
+        """Another grant counts from now on; a client with caps is told of a new role."""
+        changed, self.grant = grant.role is not self.grant.role, grant
+        if changed:
+            self.control({"type": "role", "role": grant.role.name.lower()})
+
     def acknowledge(self, frames: int) -> None:
         """Its first `frames` sync frames are durable: a client with caps is told."""
         if frames > self.saved:

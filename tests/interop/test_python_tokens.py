@@ -1,5 +1,6 @@
 """`crdt_chat.connect` on a closed tenant: tokens that grant, end, are renewed, and are not ours."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from server import RealServer, running_server
 
 import crdt_chat
 from crdt_chat.client import link
+from crdt_chat.client.page import Page
 from crdt_chat.errors import Unauthorized
 
 PAGE = "acme/an article"
@@ -91,6 +93,29 @@ def test_what_a_role_does_not_allow_is_refused_before_it_is_written(
         moderator.flush()
         viewer.flush()
         assert thread.id not in {item.id for item in viewer.annotations}
+
+
+def test_a_role_given_by_hand_counts_at_once_here_too(
+    closed: RealServer, url: str, sign: Callable[..., str]
+) -> None:
+    with crdt_chat.connect(url, PAGE, token=sign("rob")) as page:
+        page.annotate("quote", "while an editor")
+        page.flush()
+        cli(closed, "tenant", "set", "acme", "--role", "rob=viewer")
+        until(lambda: refused(page))
+        cli(closed, "tenant", "set", "acme", "--role", "rob=")
+        until(lambda: not refused(page))
+
+
+def refused(page: Page) -> bool:
+    """Whether a note is refused before it is written."""
+    try:
+        page.annotate("quote", "again")
+    except crdt_chat.Refused as fault:
+        return fault.rule == "role"
+    with contextlib.suppress(crdt_chat.Refused):
+        page.flush()
+    return False
 
 
 def test_a_token_that_ends_ends_the_page_and_keeps_its_notes(

@@ -88,6 +88,10 @@ class Listener:
     grant: Grant
     subscriber: Subscriber
 
+    def regrant(self, grant: Grant) -> None:
+        """It only listens: a role changes nothing for it."""
+        self.grant = grant
+
     def close(self, fault: RemoteFault) -> None:
         """Tell it nothing more and end it with this fault."""
         self.subscriber.closing = fault

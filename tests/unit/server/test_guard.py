@@ -42,6 +42,9 @@ class Session:
     fault: RemoteFault | None = None
     cut: bool = False
 
+    def regrant(self, grant: Grant) -> None:
+        self.grant = grant
+
     def close(self, fault: RemoteFault) -> None:
         self.fault = self.fault or fault
 
