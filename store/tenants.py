@@ -8,7 +8,7 @@ import json
 import sqlite3
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -109,6 +109,23 @@ class AuditEntry:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class AuditWanted:
+    """Entries with id > `after`, at most `limit`; newest: the last of them instead of the first.
+
+    action: how it begins (`moderation.`); user: who did it, or whom it was done to.
+    """
+
+    after: int = 0
+    limit: int = 1_000
+    action: str = ""
+    user: str | None = None
+    newest: bool = False
+
+
+ANY = AuditWanted()
+
+
 class Trust(Protocol):
     """The verbs. What a changing verb has answered is durable, its audit entry with it."""
 
@@ -159,10 +176,8 @@ class Trust(Protocol):
         """
         ...
 
-    async def audit(
-        self, tenant: str | None = None, *, after: int = 0, limit: int = 1_000
-    ) -> list[AuditEntry]:
-        """Audit entries with id > `after`, ascending; of all tenants for None."""
+    async def audit(self, tenant: str | None = None, wanted: AuditWanted = ANY) -> list[AuditEntry]:
+        """Audit entries, ascending; of all tenants for None."""
         ...
 
 
@@ -317,18 +332,22 @@ class TenantTables:
 
         await self._writing(work)
 
-    async def audit(
-        self, tenant: str | None = None, *, after: int = 0, limit: int = 1_000
-    ) -> list[AuditEntry]:
+    async def audit(self, tenant: str | None = None, wanted: AuditWanted = ANY) -> list[AuditEntry]:
         """Audit entries, ascending."""
         query = (
-            "SELECT at, actor, address, tenant, action, subject, detail, id FROM audit "
-            "WHERE id > ? AND (? IS NULL OR tenant = ?) ORDER BY id LIMIT ?"
+            "SELECT at, actor, address, tenant, action, subject, detail, id FROM audit "  # noqa: S608
+            "WHERE id > :after AND (:tenant IS NULL OR tenant = :tenant) "
+            "AND substr(action, 1, length(:action)) = :action "
+            "AND (:user IS NULL OR :user IN (actor, subject)) "
+            f"ORDER BY id {'DESC' if wanted.newest else 'ASC'} LIMIT :limit"
         )
-        values = (after, tenant, tenant, limit)
-        return await self._reading(
-            lambda db: [AuditEntry(*row) for row in db.execute(query, values)]
-        )
+        values = asdict(wanted) | {"tenant": tenant}
+
+        def work(db: sqlite3.Connection) -> list[AuditEntry]:
+            found = [AuditEntry(*row) for row in db.execute(query, values)]
+            return found[::-1] if wanted.newest else found
+
+        return await self._reading(work)
 
 
 def in_memory() -> TenantTables:

@@ -74,6 +74,11 @@ def run_backup(chosen: argparse.Namespace) -> int:
     except (StoreError, OSError, sqlite3.Error) as error:
         raise Mistake(f"no backup was made: {error}") from None
     size = chosen.file.stat().st_size
+    noted = {"file": str(chosen.file.absolute()), "bytes": size}
+    try:
+        ask(chosen, "POST", "/backups", noted)
+    except Mistake as mistake:
+        raise Mistake(f"{chosen.file} is made, but not in the audit log: {mistake}") from None
     print(json.dumps({"file": str(chosen.file), "bytes": size}) if chosen.json else
           f"{chosen.file}: {size:,} bytes, verified.")  # fmt: skip
     return 0

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from crdt_chat.cli.admin import add_place, ask
 from crdt_chat.cli.parser import Mistake, Verbs, add_verb
@@ -27,6 +27,16 @@ REVOKE_EXAMPLES = """\
 
 Who is connected is closed with 4401 at once. --user and --all end what was issued so far: a fresh
 token is good again."""
+
+
+AUDIT_EXAMPLES = """\
+  crdt-chat audit
+  crdt-chat audit acme --action refused
+  crdt-chat audit acme --user eve --json
+  crdt-chat audit --after 1200 --limit 100
+
+The newest entries, the oldest of them first; with --after those that follow. Actions begin with
+tenant, key, token, role, revoke, moderation, refused, erase, export, backup, restore."""
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -58,11 +68,13 @@ def add_verbs(verbs: Verbs) -> None:
         "audit",
         run_audit,
         "Show who changed what.",
-        "  crdt-chat audit\n  crdt-chat audit acme --json",
+        AUDIT_EXAMPLES,
     )
     audit.add_argument("tenant", metavar="TENANT", nargs="?", help="one tenant's (default: all)")
-    audit.add_argument("--after", metavar="ID", type=int, default=0, help="entries after this one")
+    audit.add_argument("--after", metavar="ID", type=int, help="the first entries after this one")
     audit.add_argument("--limit", metavar="N", type=int, default=1_000, help="at most so many")
+    audit.add_argument("--action", metavar="TEXT", default="", help="how the action begins")
+    audit.add_argument("--user", metavar="ID", help="who did it, or whom it was done to")
     add_place(audit)
 
 
@@ -110,7 +122,10 @@ def run_revoke(chosen: argparse.Namespace) -> int:
 def run_audit(chosen: argparse.Namespace) -> int:
     """Print the audit log, oldest first."""
     path = f"/tenants/{quote(chosen.tenant, safe='')}/audit" if chosen.tenant else "/audit"
-    found = ask(chosen, "GET", f"{path}?after={chosen.after}&limit={chosen.limit}")["entries"]
+    asked: dict[str, object] = {"limit": chosen.limit, "action": chosen.action}
+    asked |= {"newest": "true"} if chosen.after is None else {"after": chosen.after}
+    asked |= {} if chosen.user is None else {"user": chosen.user}
+    found = ask(chosen, "GET", f"{path}?{urlencode(asked)}")["entries"]
     for row in found:
         print(json.dumps(row) if chosen.json else _audit_line(row))
     return 0

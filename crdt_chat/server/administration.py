@@ -7,7 +7,7 @@ The JSON API, the local socket and the command line all call these verbs. A call
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import anyio
@@ -31,15 +31,12 @@ from crdt_chat.server.tenants import BadTenant, Tenant, TenantBody, Tenants, che
 from crdt_chat.server.tickets import Tickets
 from crdt_chat.server.tokens import USER_LIMIT
 from store.protocol import Store
-from store.tenants import AuditEntry, RevocationRow, Trust
+from store.tenants import AuditEntry, AuditWanted, RevocationRow, Trust
 
 log = logging.getLogger(__name__)
 
 KEY_FILES_S = 5.0
 """How often the JWKS files of the settings are looked at."""
-
-AUDIT_ROWS = 1_000
-"""Entries of the audit log in one answer."""
 
 ADMINS_OWN = frozenset({"title", "domains", "anonymous"})
 """What a tenant's own admin may set; limits, secrets and `open` are the operator's."""
@@ -249,27 +246,24 @@ class Administration:
     # Audit
 
     async def audit(
-        self, caller: Caller, name: str | None, after: int, limit: int
+        self, caller: Caller, name: str | None, wanted: AuditWanted
     ) -> list[dict[str, Any]]:
         """What was changed, oldest first: of one tenant, or (operators) of all."""
         if name is None:
             caller.require_operator()
         else:
             caller.require(name)
-        rows = await self.trust.audit(name, after=after, limit=max(1, min(limit, AUDIT_ROWS)))
-        return [
-            {
-                "id": row.id,
-                "at": row.at,
-                "actor": row.actor,
-                "address": row.address,
-                "tenant": row.tenant,
-                "action": row.action,
-                "subject": row.subject,
-                "detail": json.loads(row.detail),
-            }
-            for row in rows
-        ]
+        rows = await self.trust.audit(name, wanted)
+        return [asdict(row) | {"detail": json.loads(row.detail)} for row in rows]
+
+    async def note_backup(self, caller: Caller, said: Mapping[str, object]) -> None:
+        """A copy of the database was made by whoever may read its file."""
+        caller.require_operator()
+        file, size = said.get("file"), said.get("bytes")
+        if not isinstance(file, str) or not isinstance(size, int):
+            raise Malformed("`file` is the name of the copy, `bytes` its size")
+        entry = self._entry(caller, OPERATORS, "backup", file, {"bytes": size})
+        await self.trust.note([entry])
 
     async def follow_key_files(self) -> None:
         """Read the JWKS files of the settings again when they change."""

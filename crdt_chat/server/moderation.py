@@ -202,6 +202,7 @@ async def _write(
         keep_past=True,
         hides=hides or {},
         shows=shows,
+        address=asked.address,
     )
     for refusal in verdict.refusals:
         raise Forbidden(f"{LATER}: {refusal.reason}")

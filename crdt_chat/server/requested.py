@@ -8,12 +8,15 @@ from crdt_chat.identity import Grant, Role
 from crdt_chat.server.keys import BadKey, TenantKey, checked, keys_of_jwks
 from crdt_chat.server.revocations import KINDS
 from crdt_chat.server.tokens import ANONYMOUS, NAME_LIMIT, USER_LIMIT, is_clean
-from store.tenants import RevocationRow
+from store.tenants import AuditWanted, RevocationRow
 
 TOKEN_S, LONGEST_TOKEN_S = 3_600, 366 * 24 * 3_600
 """Seconds that a token lasts which is made here: default and most."""
 
 REASON_LIMIT, SUBJECT_LIMIT = 200, 255
+
+AUDIT_ROWS = 1_000
+"""Entries of the audit log in one answer, at most; a hundred where nobody says how many."""
 
 
 def wanted_grant(tenant: str, said: Mapping[str, object], token_id: str, now: int) -> Grant:
@@ -76,6 +79,19 @@ def wanted_keys(said: Mapping[str, object]) -> list[TenantKey]:
     raise Malformed("a key has an `id`, an `algorithm` and a `secret` or a `public_key`")
 
 
+def wanted_audit(said: Mapping[str, str]) -> AuditWanted:
+    """The entries of the audit log that a query asks for. Raises Malformed."""
+    _only(said, "after", "limit", "action", "user", "newest")
+    newest = said.get("newest", "false")
+    if newest not in ("true", "false"):
+        raise Malformed("`newest` is true or false")
+    limit = max(1, min(_count(said, "limit", 100), AUDIT_ROWS))
+    user = said.get("user") or None
+    return AuditWanted(
+        _count(said, "after", 0), limit, said.get("action", ""), user, newest == "true"
+    )
+
+
 def _only(said: Mapping[str, object], *known: str) -> None:
     for name in said:
         if name not in known:
@@ -108,3 +124,10 @@ def _lifetime(said: Mapping[str, object]) -> int:
     if not 0 < seconds <= LONGEST_TOKEN_S:
         raise Malformed(f"`seconds` is at most {LONGEST_TOKEN_S:,}")
     return seconds
+
+
+def _count(said: Mapping[str, str], name: str, default: int) -> int:
+    text = said.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise Malformed(f"`{name}` is a whole number")
+    return int(text)

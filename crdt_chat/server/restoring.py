@@ -5,6 +5,7 @@ comes with a newer copy drops it and writes again what is hers and missing. What
 backup was made is erased again, by the log that lies beside the database.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ import anyio
 from crdt_chat.config import Config
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.server.app import build
+from crdt_chat.server.auth import OPERATORS
 from crdt_chat.server.erasure import Erasure
 from crdt_chat.server.erasure_log import NAMES, Erased, ErasureLog, path_of
 from crdt_chat.server.rewriting import kept_in, replacement
@@ -28,6 +30,7 @@ from store.errors import StoreError
 from store.lock import FileLock
 from store.protocol import Reader
 from store.records import StoredPage
+from store.tenants import AuditEntry
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ LEAP = 1_000
 """How far an epoch leaps where the replaced database can't tell how far it had come."""
 
 ACTOR = "restore"
+FROM = "command line"
+"""Where a restore is asked for, as the audit log says it: nothing is served meanwhile."""
+
 SIDES = ("-wal", "-shm")
 
 Key = tuple[str, str]
@@ -78,10 +84,11 @@ def restore(config: Config, backup: Path) -> Restored:
         _remove(part)
         shutil.copyfile(backup, part)
         part.chmod(0o600)
-        if known:
+        if target.exists():
             _carry_over(target, part)
         successor = replace(config, db=part)
-        pages, again = anyio.run(_renew, successor, known, erased, path_of(target))
+        source = str(backup.absolute())
+        pages, again = anyio.run(_renew, successor, known, erased, path_of(target), source)
         return Restored(pages, again, _swap(part, target))
     finally:
         lock.release()
@@ -125,7 +132,7 @@ async def _of_page(reader: Reader, key: Key) -> Known:
 
 
 async def _renew(
-    config: Config, known: Mapping[Key, Known], erased: Iterable[Erased], place: Path
+    config: Config, known: Mapping[Key, Known], erased: Iterable[Erased], place: Path, source: str
 ) -> tuple[int, int]:
     """Every page of the restored file under a new epoch; then what was erased, once more."""
     store = open_store(config.db)
@@ -136,6 +143,10 @@ async def _renew(
                 await _renew_page(app.services, (tenant, page), known.get((tenant, page)))
             erasure = Erasure(app.rooms, ErasureLog(place))
             again = await erasure.again([entry for entry in erased if entry.kind != NAMES])
+            detail = json.dumps({"pages": len(names), "erasures": again})
+            now = app.services.clock.now()
+            done = AuditEntry(now, "operator", FROM, OPERATORS, ACTOR, source, detail)
+            await store.trust.note([done])
     finally:
         await store.close()
     return len(names), again

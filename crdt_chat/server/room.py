@@ -237,13 +237,13 @@ class Room:
         keep_past: bool = False,
         hides: Mapping[str, str] = MappingProxyType({}),
         shows: Sequence[str] = (),
+        address: str = "",
     ) -> Verdict:
         """Make operations for a person who has no document; returns when they are durable.
 
         broadcast_id is the request's, for events of values that cannot carry it. hides: content to
         be held by the name of the annotation or comment that the operations remove; shows: names
-        whose held content they write back.
-
+        whose held content they write back. address: where she asks from, for the audit log.
         Refused ones are in the verdict. Raises TryLater while the page cannot be saved.
         """
         if self.suspended:
@@ -261,7 +261,7 @@ class Room:
         except Exception as fault:
             self.break_down(broken(fault))
             raise TryLater("the page is being rebuilt") from fault
-        self._count(verdict, clock.monotonic() - started, grant.user)
+        self._count(verdict, clock.monotonic() - started, grant.user, address)
         self._queue(verdict, Author(grant.user, SERVER), broadcast_id, hides)
         await self.settled()
         return verdict
@@ -281,7 +281,7 @@ class Room:
             if not writer.saved:
                 raise TryLater("the page could not be saved")
 
-    def _count(self, verdict: Verdict, seconds: float, user: str, address: str = "") -> None:
+    def _count(self, verdict: Verdict, seconds: float, user: str, address: str) -> None:
         rules = [refusal.rule for refusal in verdict.refusals]
         self.services.metrics.judged(verdict.kind, seconds, len(verdict.keys) - len(rules), rules)
         if rules:

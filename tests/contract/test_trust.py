@@ -6,7 +6,7 @@ import pytest
 
 from store import open_store
 from store.memory import MemoryStore
-from store.tenants import AuditEntry, RevocationRow, TenantRow, names_in
+from store.tenants import AuditEntry, AuditWanted, RevocationRow, TenantRow, names_in
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,24 @@ async def test_the_audit_log_is_read_by_tenant_and_in_pages(trust):
     rows = await trust.audit()
     assert [row.action for row in rows] == ["one", "two", "three"]
     assert [row.action for row in await trust.audit("acme")] == ["one", "three"]
-    assert [row.action for row in await trust.audit(after=rows[0].id, limit=1)] == ["two"]
+    assert [row.action for row in await trust.audit(None, AuditWanted(rows[0].id, 1))] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (AuditWanted(action="tenant."), ["tenant.add", "tenant.set"]),
+        (AuditWanted(action="%"), []),
+        (AuditWanted(user="eve"), ["tenant.set", "role"]),
+        (AuditWanted(user="eve", action="role"), ["role"]),
+        (AuditWanted(limit=2, newest=True), ["tenant.set", "role"]),
+        (AuditWanted(after=1, limit=1), ["tenant.set"]),
+    ],
+)
+async def test_the_audit_log_is_asked_by_action_and_person(trust, wanted, found):
+    by_eve = AuditEntry(1, "eve", "socket", "acme", "tenant.set", "acme")
+    await trust.note([did("tenant.add"), by_eve, did("role", subject="eve")])
+    assert [row.action for row in await trust.audit("acme", wanted)] == found
 
 
 async def test_the_first_secret_stays(trust):

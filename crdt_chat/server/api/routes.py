@@ -1,7 +1,6 @@
 """The table of the JSON API. Every route names who may call it; tests/interop enumerates them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from crdt_chat.server.administration import Administration, Caller
 from crdt_chat.server.api.answers import answer, guarded, json_object, nothing
 from crdt_chat.server.api.callers import caller_of
 from crdt_chat.server.api.visits import Visits, tenant_in_query
+from crdt_chat.server.requested import wanted_audit
 
 ROOT = "/api/v1"
 LOCAL = Caller("operator", "local socket")
@@ -40,7 +40,14 @@ def routes(administration: Administration) -> list[BaseRoute]:
 
 def local_routes(administration: Administration) -> list[BaseRoute]:
     """The admin's routes for the local socket: whoever reaches it is the operator."""
-    return _admin_routes(administration, lambda _request, _tenant: LOCAL)
+    verbs = _Verbs(administration)
+    # Only who may read the file can make a copy of it, so only here can one be noted.
+    backups = _route(administration, _local, "POST", f"{ROOT}/backups", verbs.note_backup)
+    return [*_admin_routes(administration, _local), backups]
+
+
+def _local(_request: Request, _tenant: str | None) -> Caller:
+    return LOCAL
 
 
 def _admin_routes(administration: Administration, who: CallerOf) -> list[BaseRoute]:
@@ -154,14 +161,11 @@ class _Verbs:
         await self._do.set_role(caller, names["tenant"], names["user"], None)
         return nothing()
 
+    async def note_backup(self, request: Request, caller: Caller) -> Response:
+        await self._do.note_backup(caller, await json_object(request))
+        return nothing()
+
     async def audit(self, request: Request, caller: Caller) -> Response:
-        after, limit = (_number(request, *pair) for pair in (("after", 0), ("limit", 100)))
-        found = await self._do.audit(caller, tenant_in_path(request), after, limit)
+        wanted = wanted_audit(request.query_params)
+        found = await self._do.audit(caller, tenant_in_path(request), wanted)
         return answer({"entries": found})
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text: Any = request.query_params.get(name, str(default))
-    if not text.isdecimal() or len(text) > 15:
-        raise Malformed(f"`{name}` is a whole number")
-    return int(text)

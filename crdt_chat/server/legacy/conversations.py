@@ -68,7 +68,7 @@ class Conversations:
         annotation = services.ids.text()
         operations = text_chat_requests.create(asked, annotation, who.grant, services.clock.now())
         async with self.rooms.open(covered(who.grant, page_key(tenant, asked.page))) as room:
-            _admitted(await room.write(operations, who.grant))
+            _admitted(await room.write(operations, who.grant, address=_address(request)))
         response = answer({"status": "success", "createdChatId": annotation})
         who.remember(response, secure=request.url.scheme == "https")
         return response
@@ -83,7 +83,7 @@ class Conversations:
         )
         await self.pace.slow_down(who.grant, _address(request))
         for key in await self._pages(request, chat, who.grant):
-            if await self._delete_on(key, chat, who.grant, said_id):
+            if await self._delete_on(key, chat, who.grant, said_id, _address(request)):
                 return answer({"status": "success"})
         raise NotFound("there is no such conversation")
 
@@ -97,7 +97,9 @@ class Conversations:
         keys = [page_key(tenant, page) for page in found]
         return [key for key in keys if grant.covers(key)]
 
-    async def _delete_on(self, key: PageKey, chat: str, grant: Grant, said_id: str) -> bool:
+    async def _delete_on(
+        self, key: PageKey, chat: str, grant: Grant, said_id: str, address: str
+    ) -> bool:
         """Delete a chat on this page. False if it is not there. Raises Forbidden."""
         async with self.rooms.open(key) as room:
             if room.page.value("annotations", chat) is None:
@@ -109,7 +111,7 @@ class Conversations:
                 said_id,
                 room.page.below(chat),
             )
-            _admitted(await room.write(operations, grant))
+            _admitted(await room.write(operations, grant, address=address))
         return True
 
     def _limits(self, tenant: str) -> PageLimits:

@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from crdt_chat.cli import main
+from crdt_chat.cli.parser import Mistake
 from store import open_store
 
 
@@ -188,3 +189,33 @@ def test_serve_takes_a_tenant_of_the_database_for_one(run):
     assert "crdt-chat tenant add NAME" in err
     done(run("tenant", "add", "acme"))
     assert _stored_tenants(Path("crdt-chat.db")) == ["acme"]
+
+
+def test_backups_and_restores_are_in_the_audit_log(run, tmp_path):
+    done(run("tenant", "add", "acme"))
+    done(run("backup", "copy.db"))
+    done(run("tenant", "add", "later"))
+    done(run("restore", "copy.db"))
+    entries = [json.loads(line) for line in done(run("audit", "--json")).splitlines()]
+    copy = str(tmp_path / "copy.db")
+    assert [(e["actor"], e["action"]) for e in entries if e["subject"] == copy] == [
+        ("operator", "backup"),
+        ("operator", "restore"),
+    ]
+    assert all(entry["address"] for entry in entries)
+    # what was done after the backup was made is known still
+    assert "later" in [entry["subject"] for entry in entries]
+    assert done(run("audit", "acme", "--action", "tenant.", "--limit", "1")).count("\n") == 1
+
+
+def test_a_backup_that_can_not_be_noted_is_told(run, tmp_path, monkeypatch):
+    done(run("tenant", "add", "acme"))
+
+    def full(*_words, **_more):
+        raise Mistake("the disk is full")
+
+    monkeypatch.setattr("crdt_chat.cli.privacy.ask", full)
+    code, _, err = run("backup", "copy.db")
+    assert code == 2
+    assert "is made, but not in the audit log" in err
+    assert (tmp_path / "copy.db").exists()

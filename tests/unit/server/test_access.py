@@ -1,11 +1,14 @@
 """Who may call what: every route of the server against every kind of caller."""
 
+import json
+
 import httpx
 import pytest
-from routes import CALLERS, SECRET, SOCKETS, Row, client, rows, served, token
+from routes import ASKS, CALLERS, NEW_CHAT, SECRET, SOCKETS, Row, client, rows, served, token
 from starlette.routing import Route, WebSocketRoute
 
 from crdt_chat.server.administration import Caller
+from store.tenants import AuditWanted
 
 pytestmark = pytest.mark.anyio
 OPERATOR = Caller("test", "test")
@@ -142,6 +145,9 @@ async def test_an_operators_token_is_not_for_web_sites_and_can_be_revoked(app):
         ("PUT", "/tenants/fluid/roles/ada", {"role": "root"}),
         ("PUT", "/tenants/fluid/roles/ada", {}),
         ("GET", "/audit?after=-1", None),
+        ("GET", "/audit?limit=%D9%A3", None),
+        ("GET", "/audit?newest=1", None),
+        ("GET", "/audit?surprise=1", None),
     ],
 )
 async def test_a_wrong_request_is_told_why_and_changes_nothing(app, method, path, body):
@@ -184,6 +190,43 @@ async def test_every_change_is_in_the_audit_log_with_who_and_from_where(app):
     last = entries[-1]
     assert (last["actor"], last["address"], last["action"]) == ("ada", "203.0.113.5", "role")
     assert (last["subject"], last["detail"]) == ("eve", {"role": "viewer"})
+
+
+async def test_the_audit_log_is_asked_for_the_newest_by_action_and_person(app):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    async with client(app) as http:
+        for user in ("eve", "bob"):
+            path = f"/api/v1/tenants/acme/roles/{user}"
+            await http.put(path, json={"role": "viewer"}, headers=headers)
+
+        async def subjects(query: str) -> list[str]:
+            answer = await http.get(f"/api/v1/audit?{query}", headers=headers)
+            return [entry["subject"] for entry in answer.json()["entries"]]
+
+        assert await subjects("action=role") == ["eve", "bob"]
+        assert await subjects("newest=true&limit=1") == ["bob"]
+        assert await subjects("user=eve") == ["eve"]
+        assert await subjects("user=eve&action=tenant") == []
+
+
+async def test_refusals_are_noted_with_where_they_came_from_whatever_the_way(app):
+    """What the gate refuses of a legacy or a moderator's request, as of a socket's."""
+    editor = {"authorization": f"Bearer {token('editor', app)}"}
+    moderator = {"authorization": f"Bearer {token('moderator', app)}"}
+    viewer = {"authorization": f"Bearer {token('viewer', app)}"}
+    async with client(app, address="203.0.113.9") as http:
+        made = await http.post("/comment-collab-chats/acme", json=NEW_CHAT, headers=editor)
+        chat = made.json()["createdChatId"]
+        path = f"/comment-collab-chats/acme/{chat}{ASKS}"
+        assert (await http.delete(path, headers=viewer)).status_code == 403
+        closing = {"page": "p", "entity": "never-there", "action": "close"}
+        answer = await http.post("/api/v1/tenants/acme/moderation", json=closing, headers=moderator)
+        assert answer.status_code == 403
+    await app.services.refusals.flush(app.services.store.trust, 7)
+    found = await app.services.store.trust.audit("acme", AuditWanted(action="refused"))
+    assert [(row.actor, row.address, row.subject) for row in found] == [("ada", "203.0.113.9", "p")]
+    assert json.loads(found[0].detail)["rules"].keys() == {"role", "unknown"}
+    assert "never-there" not in str(found)
 
 
 async def test_a_preflight_names_the_tenants_sites_only(app):

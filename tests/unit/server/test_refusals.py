@@ -10,6 +10,7 @@ from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server.refusals import MOST, Refusals
 from store.errors import Unavailable
 from store.memory import MemoryStore
+from store.tenants import AuditWanted
 
 pytestmark = pytest.mark.anyio
 PAGE = PageKey("acme", "p")
@@ -41,7 +42,7 @@ async def test_a_flood_of_people_is_counted_and_not_listed():
     for number in range(MOST + 50):
         refusals.note(PAGE, f"eve{number}", "", ["owner"])
     await refusals.flush(store.trust, 7)
-    found = await store.trust.audit("acme", limit=10_000)
+    found = await store.trust.audit("acme", AuditWanted(limit=10_000))
     assert len(found) == MOST + 1
     assert json.loads(found[-1].detail) == {"rules": {"owner": 50}}
 
