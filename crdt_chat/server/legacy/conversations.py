@@ -16,6 +16,7 @@ from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.pace import Pace
+from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
@@ -32,6 +33,7 @@ class Conversations:
     store: Store
     authority: Authority
     pace: Pace
+    repeats: Repeats
 
     async def handle(self, request: Request) -> Response:
         """/comment-collab-chats/{tenant}"""
@@ -65,10 +67,16 @@ class Conversations:
         services = self.rooms.services
         asked = text_chat_requests.creation(await json_body(request), self._limits(tenant))
         await self.pace.slow_down(who.grant, _address(request))
-        annotation = services.ids.text()
-        operations = text_chat_requests.create(asked, annotation, who.grant, services.clock.now())
-        async with self.rooms.open(covered(who.grant, page_key(tenant, asked.page))) as room:
-            _admitted(await room.write(operations, who.grant, address=_address(request)))
+        key = covered(who.grant, page_key(tenant, asked.page))
+        async with self.rooms.open(key) as room:
+            made = (key, who.grant.user, asked)
+            annotation = self.repeats.known(made)
+            if annotation is None or room.page.value("annotations", annotation) is None:
+                annotation, now = services.ids.text(), services.clock.now()
+                operations = text_chat_requests.create(asked, annotation, who.grant, now)
+                self.repeats.remember(made, annotation)
+                _admitted(await room.write(operations, who.grant, address=_address(request)))
+            await room.settled()
         response = answer({"status": "success", "createdChatId": annotation})
         who.remember(response, secure=request.url.scheme == "https")
         return response

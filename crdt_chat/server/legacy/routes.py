@@ -8,6 +8,7 @@ from crdt_chat.server.legacy.answers import Handler, guarded
 from crdt_chat.server.legacy.conversations import Conversations
 from crdt_chat.server.legacy.event_log import EventLog
 from crdt_chat.server.legacy.pace import Pace
+from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.subscriptions import Subscriptions
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
@@ -15,7 +16,7 @@ from store.protocol import Store
 
 def routes(rooms: Rooms, store: Store, authority: Authority, guard: Guard) -> list[BaseRoute]:
     """The REST endpoints and the socket of legacy clients (legacy-protocol 3 and 4)."""
-    conversations = Conversations(rooms, store, authority, Pace(rooms.services))
+    conversations = Conversations(rooms, store, authority, Pace(rooms.services), Repeats())
     event_log = EventLog(rooms, store, authority)
     subscriptions = Subscriptions(rooms, authority, guard)
     table: list[tuple[str, Handler, list[str]]] = [

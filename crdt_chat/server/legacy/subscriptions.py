@@ -1,143 +1,32 @@
-"""WS /sub: what happens on a page, one JSON object per text frame, to clients that never answer.
-
-One Feed per page encodes each frame once for all its subscribers; each of them has a bounded queue
-and, when that is full, is told from the event log instead of being dropped.
-"""
+"""WS /sub: what happens on a page, one JSON object per text frame, to clients that never answer."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, PageKey
-from crdt_chat.protocol import text_chat
 from crdt_chat.protocol.url_ids import USER_FEED, page_of
 from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.channel import LOST_CODES
 from crdt_chat.server.guard import Guard
+from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, Feed, Listener, Subscriber
 from crdt_chat.server.legacy.visitors import visitor
-from crdt_chat.server.people import PresenceChange
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
-from crdt_chat.server.services import Services
 from store.errors import StoreError
-from store.records import EventRow
 
 log = logging.getLogger(__name__)
-
-CATCH_UP_ROWS = 50
-"""Events that a lagging subscriber is told in one go; with the longest texts about 1 MiB."""
 
 CLOSE_S = 5.0
 """Seconds for a close frame to leave before the connection is cut."""
 
 HEARD_PER_S, HEARD_BURST = 1.0, 60.0
 """Frames that a client may send us: all are ignored, more are read more slowly."""
-
-
-@dataclass(slots=True, eq=False)
-class Subscriber:
-    """One socket's queue; over `limit` bytes it lags: it is told from the log once it has drained.
-
-    cursor: timestamp (ms) of the last event queued. missed: an event was left out since the log was
-    last read. closing: why it was given up.
-    """
-
-    limit: int
-    size: int = 0
-    cursor: int = 0
-    lagging: bool = False
-    missed: bool = False
-    closing: RemoteFault | None = None
-    frames: deque[tuple[str, int]] = field(default_factory=deque)
-    work: anyio.Event = field(default_factory=anyio.Event)
-
-    def event(self, timestamp: int, frame: str, size: int) -> None:
-        """Queue an event, or leave it to the log."""
-        if self.lagging or (self.frames and self.size + size > self.limit):
-            self.lagging = self.missed = True
-        else:
-            self.cursor = timestamp
-            self.push(frame, size)
-
-    def push(self, frame: str, size: int) -> None:
-        """Queue a frame of `size` bytes: presence, which the log does not have, or from the log."""
-        self.frames.append((frame, size))
-        self.size += size
-        self.work.set()
-
-    def caught_up(self, rows: Sequence[EventRow]) -> None:
-        """Queue what the log had after `cursor`; live again if that was all."""
-        for row in rows:
-            frame = text_chat.frame(row.timestamp, row.body)
-            self.push(frame, len(frame.encode()))
-            self.cursor = row.timestamp
-        self.lagging = self.missed or len(rows) == CATCH_UP_ROWS
-
-
-@dataclass(slots=True, eq=False)
-class Listener:
-    """A subscriber as the guard sees it: somebody whose grant may end."""
-
-    grant: Grant
-    subscriber: Subscriber
-
-    def regrant(self, grant: Grant) -> None:
-        """It only listens: a role changes nothing for it."""
-        self.grant = grant
-
-    def close(self, fault: RemoteFault) -> None:
-        """Tell it nothing more and end it with this fault."""
-        self.subscriber.closing = fault
-        self.subscriber.frames.clear()
-        self.subscriber.work.set()
-
-
-class Feed:
-    """The subscribers of one page."""
-
-    def __init__(self, room: Room, services: Services) -> None:
-        self.subscribers: set[Subscriber] = set()
-        self._room = room
-        self._services = services
-
-    def join(self, subscriber: Subscriber) -> None:
-        """From now on it is told everything; at once, who is here: it counts one until it hears."""
-        if not self.subscribers:
-            self._room.listeners.add(self._event)
-            self._room.people.listeners.add(self._presence)
-        self.subscribers.add(subscriber)
-        here = [user.id for user in self._room.people.presence.users()]
-        shown = here[: self._services.limits.presence_list_users]
-        now = self._services.clock.now()
-        frame = text_chat.presence(now, max(1, len(here)), joined=shown)
-        subscriber.push(frame, len(frame.encode()))
-
-    def leave(self, subscriber: Subscriber) -> None:
-        """It is told nothing more."""
-        self.subscribers.discard(subscriber)
-        if not self.subscribers:
-            self._room.listeners.discard(self._event)
-            self._room.people.listeners.discard(self._presence)
-
-    def _event(self, row: EventRow) -> None:
-        frame = text_chat.frame(row.timestamp, row.body)
-        size = len(frame.encode())
-        for subscriber in self.subscribers:
-            subscriber.event(row.timestamp, frame, size)
-
-    def _presence(self, change: PresenceChange) -> None:
-        now = self._services.clock.now()
-        frame = text_chat.presence(now, max(1, change.count), change.joined, change.left)
-        size = len(frame.encode())
-        for subscriber in self.subscribers:
-            subscriber.push(frame, size)
 
 
 class Subscriptions:
@@ -203,7 +92,7 @@ class Subscriptions:
             lost = True
             try:
                 with self._guard.watch(Listener(grant, subscriber), key, _cut(socket)):
-                    lost = await self._tell(socket, subscriber, key)
+                    lost = await self._tell(socket, subscriber, feed, key)
             finally:
                 feed.leave(subscriber)
                 room.people.depart(number, lost=lost and subscriber.closing is None)
@@ -212,14 +101,16 @@ class Subscriptions:
         if subscriber.closing is not None:
             raise subscriber.closing
 
-    async def _tell(self, socket: WebSocket, subscriber: Subscriber, key: PageKey) -> bool:
+    async def _tell(
+        self, socket: WebSocket, subscriber: Subscriber, feed: Feed, key: PageKey
+    ) -> bool:
         """Send and listen until either side ends it. Returns whether the socket was lost."""
         lost = True
         async with anyio.create_task_group() as tasks:
 
             async def write() -> None:
                 with suppress(WebSocketDisconnect):
-                    await self._write(socket, subscriber, key)
+                    await self._write(socket, subscriber, feed, key)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(write)
@@ -227,7 +118,9 @@ class Subscriptions:
             tasks.cancel_scope.cancel()
         return lost
 
-    async def _write(self, socket: WebSocket, subscriber: Subscriber, key: PageKey) -> None:
+    async def _write(
+        self, socket: WebSocket, subscriber: Subscriber, feed: Feed, key: PageKey
+    ) -> None:
         """Send what is queued, one frame at a time, until the subscriber is given up."""
         traffic, limits = self._services.metrics.traffic, self._services.limits
         while subscriber.closing is None:
@@ -240,6 +133,8 @@ class Subscriptions:
                     subscriber.closing = TryLater("too slow: reconnect and catch up")
                     return
                 traffic.sent(size)
+            elif subscriber.stale:
+                feed.refresh(subscriber)
             elif not subscriber.lagging:
                 subscriber.work = anyio.Event()
                 await subscriber.work.wait()

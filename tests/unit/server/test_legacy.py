@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import anyio
 import pytest
+from routes import served
 from starlette.requests import Request
 
 from crdt_chat.config import Config, Limits
@@ -13,12 +14,14 @@ from crdt_chat.errors import Malformed, NotFound, RateLimited, RemoteFault, TryL
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
+from crdt_chat.protocol.text_chat_requests import Creation
 from crdt_chat.protocol.url_ids import user_token
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
+from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, MISSED_PEOPLE, Feed, Subscriber
 from crdt_chat.server.legacy.pace import Pace
-from crdt_chat.server.legacy.subscriptions import CATCH_UP_ROWS, Subscriber
+from crdt_chat.server.legacy.repeats import MOST_CREATIONS, Repeats
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
 from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.services import Clock
@@ -80,6 +83,49 @@ def test_a_lagging_subscriber_is_live_again_only_when_it_was_told_everything() -
     assert not subscriber.lagging
     told = [json.loads(frame)["timestamp"] for frame, _ in subscriber.frames]
     assert told == [*range(CATCH_UP_ROWS), 999, 1_000]
+
+
+def test_presence_waits_in_no_longer_a_queue_than_events() -> None:
+    subscriber = Subscriber(limit=100)
+    subscriber.presence("first", 90, [])
+    for number in range(10_000):
+        subscriber.presence("came and went", 60, [f"user{number % 700}"])
+    assert [frame for frame, _ in subscriber.frames] == ["first"]
+    assert (subscriber.stale, len(subscriber.left), subscriber.closing) == (True, 700, None)
+    subscriber.presence("many went", 60, [f"other{number}" for number in range(MISSED_PEOPLE)])
+    assert isinstance(subscriber.closing, TryLater)
+    assert not subscriber.left
+
+
+@pytest.mark.anyio
+async def test_a_subscriber_that_has_drained_is_told_who_is_here_and_who_went() -> None:
+    async with served(TENANTS) as app, app.rooms.open(PageKey("demo", "article")) as room:
+        for number, user in enumerate(("ada", "bob")):
+            room.people.arrive(number, replace(ADA, user=user))
+        feed, subscriber = Feed(room, app.services), Subscriber(limit=10)
+        feed.join(subscriber)
+        subscriber.presence("left out", 60, ["zoe", "bob"])
+        subscriber.frames.clear()
+        assert subscriber.stale
+        feed.refresh(subscriber)
+        told = json.loads(subscriber.frames[-1][0])
+        assert (told["sc"], told["uj"], told["ul"]) == (2, ["ada", "bob"], ["zoe"])
+        assert not subscriber.stale
+        feed.leave(subscriber)
+        for number in range(2):
+            room.people.depart(number, lost=False)
+
+
+def test_creations_are_remembered_up_to_a_number_and_by_broadcast_id_only() -> None:
+    repeats, key = Repeats(), PageKey("demo", "article")
+    creation = Creation("article", "u", "", "p", "0:1,0:2", "", "b0")
+    for number in range(MOST_CREATIONS + 1):
+        repeats.remember((key, "ada", replace(creation, broadcast_id=f"b{number}")), f"a{number}")
+    assert repeats.known((key, "ada", creation)) is None
+    assert repeats.known((key, "ada", replace(creation, broadcast_id="b1"))) == "a1"
+    nameless = (key, "ada", replace(creation, broadcast_id=""))
+    repeats.remember(nameless, "a")
+    assert repeats.known(nameless) is None
 
 
 def test_too_many_events_are_thinned_to_the_last_of_each_annotation() -> None:
