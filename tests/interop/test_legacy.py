@@ -275,15 +275,16 @@ def test_a_request_without_broadcast_id_gets_one(ada: Legacy) -> None:
     assert new["broadcastId"] != gone["broadcastId"]
 
 
-def test_a_post_that_is_repeated_makes_one_annotation(ada: Legacy, shared: RealServer) -> None:
+def test_a_post_that_is_repeated_makes_one_annotation(ada: Legacy) -> None:
     first = ada.post("gesture-1").json()["createdChatId"]
     again = ada.post("gesture-1")
     assert (again.status_code, again.json()["createdChatId"]) == (200, first)
     assert len(ada.log()) == len(ada.listing()["conversations"]) == 1
     # another place under the same id, another person, and what is deleted by now are no repetition
+    bob = {"user": "bob"}
     others = [
         ada.post("gesture-1", range="0:1,0:2{abc123}"),
-        Legacy(shared, ada.page, "bob").post("gesture-1"),
+        ada.http.post(CHATS, params=bob, json=ada.body("gesture-1")),
     ]
     ada.delete(first, "gesture-2")
     others.append(ada.post("gesture-1"))
