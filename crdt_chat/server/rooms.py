@@ -90,7 +90,7 @@ class Rooms:
                 loaded = await load_page(services.store, key, tenant.page, services.ids.client())
             place.room = Room(key, loaded, services)
             services.metrics.pages_changed(1)
-        except StoreError as fault:
+        except (StoreError, LocalFault) as fault:
             # Damaged, or the disk does not answer: never "not found, so start empty".
             where = {"tenant": key.tenant, "page": key.page}
             log.exception("page cannot be loaded", extra=where)

@@ -2,11 +2,12 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
+from crdt_chat.server.answers import route
 from crdt_chat.server.api.answers import answer, guarded, json_object
 from crdt_chat.server.api.callers import caller_of
-from crdt_chat.server.api.routes import LOCAL, CallerOf, tenant_in_path
+from crdt_chat.server.api.routes import LOCAL, CallerOf
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.erasure import Erasure, Wanted
 from crdt_chat.server.export import Export
@@ -39,13 +40,7 @@ def _routes(
         tenant, user = request.path_params["tenant"], request.query_params.get("user")
         return answer(await export.of_user(who(request, tenant), tenant, user))
 
-    table = (("POST", ERASURES, erase), ("GET", EXPORTS, exported))
     return [
-        Route(
-            path,
-            guarded(handler, authority, tenant_in_path),
-            methods=[method, "OPTIONS"],
-            name=f"{method} {path}",
-        )
-        for method, path, handler in table
+        route(ERASURES, ["POST"], guarded(erase, authority)),
+        route(EXPORTS, ["GET"], guarded(exported, authority)),
     ]

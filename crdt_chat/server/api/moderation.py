@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from crdt_chat.errors import Malformed, NotFound, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server import moderation
+from crdt_chat.server.answers import route
 from crdt_chat.server.api.answers import answer, guarded, json_object, nothing
 from crdt_chat.server.api.callers import operator_of
 from crdt_chat.server.asked import asked_by
@@ -73,19 +74,10 @@ def _routes(verbs: moderation.Moderation, authority: Authority, who: GrantOf) ->
         page = request.query_params.get("page")
         return answer(await verbs.overview(_key(tenant, page), grant))
 
-    table = (
-        ("POST", f"{ROOT}/flags", flag),
-        ("POST", f"{ROOT}/moderation", act),
-        ("GET", f"{ROOT}/moderation", overview),
-    )
     return [
-        Route(
-            path,
-            guarded(handler, authority, lambda request: request.path_params.get("tenant")),
-            methods=[method, "OPTIONS"],
-            name=f"{method} {path}",
-        )
-        for method, path, handler in table
+        route(f"{ROOT}/flags", ["POST"], guarded(flag, authority)),
+        route(f"{ROOT}/moderation", ["POST"], guarded(act, authority)),
+        route(f"{ROOT}/moderation", ["GET"], guarded(overview, authority)),
     ]
 
 

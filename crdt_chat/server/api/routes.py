@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from crdt_chat.errors import Malformed
 from crdt_chat.server.administration import Administration, Caller
-from crdt_chat.server.api.answers import answer, guarded, json_object, nothing
+from crdt_chat.server.answers import route
+from crdt_chat.server.api.answers import answer, guarded, json_object, nothing, tenant_in_path
 from crdt_chat.server.api.callers import caller_of
 from crdt_chat.server.api.visits import Visits, tenant_in_query
 from crdt_chat.server.requested import wanted_audit
@@ -26,11 +27,7 @@ def routes(administration: Administration) -> list[BaseRoute]:
     authority = administration.authority
     visits = Visits(authority)
     found: list[BaseRoute] = [
-        Route(
-            f"{ROOT}/{name}",
-            guarded(handler, authority, tenant_in_query),
-            methods=["POST", "OPTIONS"],
-        )
+        route(f"{ROOT}/{name}", ["POST"], guarded(handler, authority, tenant_in_query))
         for name, handler in (("tickets", visits.ticket), ("visitors", visits.visitor))
     ]
     return found + _admin_routes(
@@ -77,17 +74,11 @@ def _admin_routes(administration: Administration, who: CallerOf) -> list[BaseRou
 
 def _route(
     administration: Administration, who: CallerOf, method: str, path: str, verb: Verb
-) -> Route:
+) -> BaseRoute:
     async def handler(request: Request) -> Response:
         return await verb(request, who(request, tenant_in_path(request)))
 
-    endpoint = guarded(handler, administration.authority, tenant_in_path)
-    return Route(path, endpoint, methods=[method, "OPTIONS"], name=f"{method} {path}")
-
-
-def tenant_in_path(request: Request) -> str | None:
-    """The tenant that the path names."""
-    return request.path_params.get("tenant")
+    return route(path, [method], guarded(handler, administration.authority))
 
 
 class _Verbs:

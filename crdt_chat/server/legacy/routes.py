@@ -1,7 +1,8 @@
 """The legacy endpoints as a table, each with and without a trailing slash: SDKs send both."""
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 
+from crdt_chat.server.answers import route
 from crdt_chat.server.auth import Authority
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.legacy.answers import Handler, guarded
@@ -30,6 +31,5 @@ def routes(rooms: Rooms, store: Store, authority: Authority, guard: Guard) -> li
     ]
     for path, handler, methods in table:
         endpoint = guarded(handler, authority)
-        verbs = [*methods, "OPTIONS"]
-        found += [Route(path, endpoint, methods=verbs), Route(f"{path}/", endpoint, methods=verbs)]
+        found += [route(path, methods, endpoint), route(f"{path}/", methods, endpoint)]
     return found

@@ -183,6 +183,6 @@ async def _close(socket: WebSocket, fault: RemoteFault) -> None:
     with anyio.move_on_after(CLOSE_S) as patience, suppress(WebSocketDisconnect):
         await socket.close(fault.close_code, reason)
     if patience.cancelled_caught:
-        cut = socket.scope.get("extensions", {}).get("crdt_chat.transport", {}).get("abort")
+        cut = _cut(socket)
         if cut is not None:
             cut()

@@ -1,0 +1,277 @@
+"""A room when a commit fails, the disk is full or the gate itself breaks, in virtual time."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+from pycrdt import Doc
+from simnet.site import EMPTY, KEY, T0, Site, annotation, at_a_site
+
+from crdt_chat.config import Limits
+from crdt_chat.errors import Malformed, TryLater
+from crdt_chat.page.limits import PageLimits
+from crdt_chat.protocol import wire
+from crdt_chat.server.loading import page_of
+from crdt_chat.server.rewriting import kept_in, replacement
+from store.memory import MemoryStore
+from store.records import EventRow, LogEntry, PageCommit, Rewrite, StoredPage
+
+
+def test_a_state_vector_that_comes_while_a_page_is_rebuilt_cannot_end_the_server() -> None:
+    async def story(site: Site) -> None:
+        eve = site.dial()
+        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        site.disk.full = True
+        doc = Doc(client_id=70_000)
+        eve.say(wire.update(annotation(doc, "a1")))
+        await eve.until(lambda: site.room.suspended)
+        eve.say(wire.step1(b"\xff\xff\xff"))
+        await anyio.sleep(0.1)
+        site.disk.full = False
+        await eve.until(lambda: eve.code is not None)
+        assert eve.code == Malformed.close_code
+        assert not site.room.suspended
+
+    at_a_site(story)
+
+
+def test_who_has_not_asked_yet_is_given_no_increment_after_a_rebuild() -> None:
+    """An increment before the step 2 would leave a gap in a Yjs document for ever."""
+
+    async def story(site: Site) -> None:
+        await site.write()
+        silent = site.dial()
+        await silent.until(lambda: silent.count(wire.SyncStep1) == 1)
+        site.disk.fails = 1.0
+        with pytest.raises(Exception, match="could not be saved"):
+            await site.write("a2")
+        site.disk.fails = 0.0
+        await silent.until(lambda: silent.count(wire.SyncStep1) == 2)
+        await anyio.sleep(1.0)
+        assert silent.count(wire.Update) == 0
+        silent.say(wire.step1(EMPTY))
+        await silent.until(lambda: silent.count(wire.SyncStep2) == 1)
+
+    at_a_site(story)
+
+
+def test_every_step_1_is_answered_once_though_the_commit_that_covers_it_fails() -> None:
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        ada.say(wire.step1(EMPTY))
+        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        site.disk.full = True
+        ada.say(wire.update(annotation(Doc(client_id=70_000), "a1")))
+        ada.say(wire.step1(EMPTY))
+        await ada.until(lambda: site.room.suspended)
+        ada.say(wire.step1(EMPTY))
+        await anyio.sleep(0.5)
+        assert ada.count(wire.SyncStep2) == 1
+        site.disk.full = False
+        await ada.until(lambda: ada.count(wire.SyncStep2) == 3)
+        await anyio.sleep(1.0)
+        assert ada.count(wire.SyncStep2) == 3
+
+    at_a_site(story)
+
+
+def test_a_full_disk_at_a_snapshot_ends_nothing_but_the_snapshot() -> None:
+    async def story(site: Site) -> None:
+        for number in range(60):
+            await site.write(f"a{number}")
+        site.disk.full = True
+        await anyio.sleep(70.0)
+        assert len(site.process.rooms) == 1, "an unsaved snapshot was taken for a saved one"
+        site.disk.full = False
+        await anyio.sleep(5.0)
+        assert len(site.process.rooms) == 0
+        stored = await site.disk.kept.load("t", "p")
+        assert stored is not None
+        assert stored.snapshot_seq == 60
+
+    at_a_site(story)
+
+
+def test_an_offline_batch_may_be_large_again_when_it_is_asked_for_again() -> None:
+    """4413 is for ever: what the failed commit took away would stay on that one machine."""
+
+    async def story(site: Site) -> None:
+        doc = Doc(client_id=70_000)
+        for number in range(40):
+            annotation(doc, f"a{number}", title="t" * 400)
+        batch = wire.step2(doc.get_update())
+        assert len(batch) > 10_000
+        site.disk.fails = 1.0
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada.say(batch)
+        await ada.until(lambda: site.room.suspended)
+        site.disk.fails = 0.0
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
+        ada.say(batch)
+        await ada.until(lambda: ada.code is not None or ada.saved == 2)
+        assert ada.code is None
+        assert site.room.page.counts().annotations == 40
+
+    at_a_site(story, replace(Limits(), frame_bytes=10_000))
+
+
+def test_a_step_2_that_was_under_way_when_the_page_was_rebuilt_saves_nothing() -> None:
+    """It answers a step 1 that counted what the failed commit took away."""
+
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        site.disk.full = True
+        doc = Doc(client_id=70_000)
+        ada.say(wire.update(annotation(doc, "a1")))
+        await ada.until(lambda: site.room.suspended)
+        site.disk.full = False
+        await ada.until(lambda: not site.room.suspended)
+        ada.say(wire.step2(b"\x00\x00"))
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
+        await anyio.sleep(0.5)
+        assert ada.saved == 0
+        ada.say(wire.step2(doc.get_update()))
+        await ada.until(lambda: ada.saved == 3)
+
+    at_a_site(story)
+
+
+def test_a_commit_that_failed_and_is_durable_all_the_same_is_shown_once() -> None:
+    """An fsync may fail after the log was written: what is there after a reload counts."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        ada, told = site.dial(), list[EventRow]()
+        ada.say(wire.step1(EMPTY))
+        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        site.room.listeners.add(told.append)
+        site.disk.lies = 1.0
+        with pytest.raises(Exception, match="could not be saved"):
+            await site.write("a2")
+        site.disk.lies = 0.0
+        await ada.until(lambda: not site.room.suspended)
+        await ada.until(lambda: ada.count(wire.Update) == 1)
+        assert [row.entity for row in told] == ["a2"]
+        await site.write("a3")
+        await ada.until(lambda: ada.count(wire.Update) == 2)
+        assert [row.entity for row in told] == ["a2", "a3"]
+
+    at_a_site(story)
+
+
+def test_whoever_is_on_a_page_that_was_rewritten_is_told_so() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        kept: MemoryStore = site.disk.kept
+        state = site.room.page.state()
+        entry = LogEntry(b"r" * 16, "server", "0", T0, state)
+        await kept.rewrite("t", "p", None, Rewrite(entry, owners=[(1, "")]))
+        with pytest.raises(Exception, match="could not be saved"):
+            await site.write("a2")
+        await ada.until(lambda: ada.code is not None)
+        assert ada.code == 4409
+
+    at_a_site(story)
+
+
+def test_an_id_that_is_announced_while_the_page_is_rebuilt_is_known_afterwards() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        site.disk.full = True
+        with pytest.raises(Exception, match="could not be saved"):
+            await site.write("a2")
+        ada = site.dial()
+        entry = wire.AwarenessEntry(70_000, 1, "{}")
+        ada.say(wire.awareness_of([wire.encode_entry(entry)]))
+        await anyio.sleep(0.1)
+        site.disk.full = False
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        assert (70_000, "ada") in site.room.page.announced
+
+    at_a_site(story)
+
+
+def test_what_waits_behind_a_failed_commit_is_not_written_while_a_page_is_rewritten() -> None:
+    """It builds on what was lost: the log would have a hole, and nobody could load the page again."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        site.disk.slowest = 0.5
+        doc = Doc(client_id=70_000)
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada.say(wire.update(annotation(doc, "b1")))
+        await anyio.sleep(0.005)
+        ada.say(wire.update(annotation(doc, "b2")))
+        await anyio.sleep(0.005)
+        site.disk.fails = 1.0
+        services = site.process.rooms.services
+
+        def same(stored: StoredPage) -> Rewrite:
+            page, kept = kept_in(stored, PageLimits())
+            return replacement(services, stored, page, kept, "operator")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(site.room.rewrite, same)
+            await ada.until(lambda: site.disk.counts["failed commits"] == 1)
+            site.disk.fails = 0.0
+        assert [name for name, _ in site.room.page.items("annotations")] == ["a1"]
+        stored = await site.disk.kept.load("t", "p")
+        assert stored is not None
+        assert dict(page_of(stored, PageLimits(), 1).items("annotations")).keys() == {"a1"}
+        await ada.until(lambda: ada.code == 4409)
+        queue = services.queue
+        assert (queue.updates, queue.bytes) == (0, 0)
+
+    at_a_site(story)
+
+
+def test_a_fault_of_the_gate_rebuilds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        ada, eve = site.dial(), site.dial()
+        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        page = site.room.page
+
+        def fails(*_arguments: object) -> None:
+            raise KeyError("a bug")
+
+        monkeypatch.setattr(page, "_carry_out", fails)
+        eve.say(wire.update(annotation(Doc(client_id=70_000), "a2")))
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
+        assert site.room.page is not page
+        assert eve.code == Malformed.close_code
+        await site.write("a3")
+
+    at_a_site(story)
+
+
+def test_half_a_surrogate_pair_is_refused_and_nothing_is_rebuilt() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        async with site.process.rooms.open(KEY) as room:
+            page = room.page
+            with pytest.raises(Malformed):
+                await site.write("a2", title="\ud800")
+            assert room.page is page
+        await site.write("a3")
+
+    at_a_site(story)
+
+
+def test_a_page_that_cannot_be_applied_is_not_opened_and_the_server_goes_on() -> None:
+    async def story(site: Site) -> None:
+        entry = LogEntry(b"o" * 16, "ada", "0", T0, b"no update")
+        await site.disk.kept.commit([PageCommit("t", "p", 0, [entry])])
+        with pytest.raises(TryLater):
+            async with site.process.rooms.open(KEY):
+                pass
+        ada = site.dial()
+        await ada.until(lambda: ada.code is not None)
+        assert ada.code == TryLater.close_code
+
+    at_a_site(story)
