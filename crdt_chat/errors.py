@@ -18,6 +18,7 @@ CrdtChatError
 44xx means "do not retry" (y-websocket >= 3.1 stops there); everything else is retried by clients.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -26,8 +27,13 @@ class CrdtChatError(Exception):
 
 
 class RemoteFault(CrdtChatError):
-    """A peer's fault. The message is a sentence that may be sent to the peer."""
+    """A peer's fault. The message is a sentence that may be sent to the peer.
 
+    operations: where the rules of a page refused some, each with `key`, `rule` and `reason`, as the
+    control frame `refused` says it (docs/protocol.md).
+    """
+
+    operations: tuple[Mapping[str, str], ...] = ()
     close_code: ClassVar[int]
     status: ClassVar[int]
     code: ClassVar[str]

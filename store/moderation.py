@@ -51,6 +51,10 @@ class Moderated(Protocol):
         """What one user flagged or did, on all pages of the tenant, oldest first."""
         ...
 
+    async def flagged(self, tenant: str, answers: Sequence[str]) -> list[ModerationEntry]:
+        """The flags on all pages of the tenant that none of these actions has answered since."""
+        ...
+
     async def erase(
         self,
         tenant: str,
@@ -95,6 +99,16 @@ class ModerationTables:
     async def by(self, tenant: str, user: str) -> list[ModerationEntry]:
         """The entries of one user."""
         return await self._find(" AND user = ? ORDER BY id", (tenant, user))
+
+    async def flagged(self, tenant: str, answers: Sequence[str]) -> list[ModerationEntry]:
+        """The flags that wait."""
+        later = (
+            "SELECT 1 FROM moderation AS later WHERE later.tenant = moderation.tenant "  # noqa: S608
+            "AND later.page = moderation.page AND later.entity = moderation.entity "
+            f"AND later.id > moderation.id AND later.action IN ({','.join('?' * len(answers))})"
+        )
+        where = f" AND action = 'flag' AND NOT EXISTS ({later}) ORDER BY id"
+        return await self._find(where, (tenant, *answers))
 
     async def _find(self, where: str, values: Sequence[str]) -> list[ModerationEntry]:
         def work(db: sqlite3.Connection) -> list[ModerationEntry]:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from crdt_chat.cli import about, checking, privacy, serving, tenants, tokens
+from crdt_chat.cli import about, checking, moderating, privacy, serving, tenants, tokens
 from crdt_chat.cli.parser import CommandLine, Mistake, Verbs
 
 DESCRIPTION = """\
@@ -32,7 +32,7 @@ def parser() -> CommandLine:
     line.add_argument("--version", action="store_true", help="the same as the verb `version`")
     line.set_defaults(run=_without_verb)
     verbs: Verbs = line.add_subparsers(title="verbs", metavar="VERB")
-    for group in (serving, tenants, tokens, privacy, checking, about):
+    for group in (serving, tenants, tokens, moderating, privacy, checking, about):
         group.add_verbs(verbs)
     return line
 

@@ -104,9 +104,7 @@ def run_revoke(chosen: argparse.Namespace) -> int:
         raise Mistake("--list and --undo are for tenants")
     if chosen.list:
         for row in ask(chosen, "GET", path)["revocations"]:
-            said = (
-                f"{row['id']:6} {_time(row['at'])} {row['kind']:7} {row['subject']} {row['reason']}"
-            )
+            said = f"{row['id']:6} {moment(row['at'])} {row['kind']:7} {row['subject']} {row['reason']}"
             print(json.dumps(row) if chosen.json else said)
         return 0
     if chosen.undo is not None:
@@ -137,9 +135,10 @@ def _audit_line(row: Mapping[str, Any]) -> str:
         f"{row['tenant'] or '-'} {row['subject']}",
     )
     detail = json.dumps(row["detail"])
-    return f"{row['id']:6} {_time(row['at'])} {actor} {row['action']} {subject} {detail}"
+    return f"{row['id']:6} {moment(row['at'])} {actor} {row['action']} {subject} {detail}"
 
 
-def _time(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def moment(milliseconds: int) -> str:
+    """A time (ms since 1970) for people to read, in UTC."""
+    found = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return found.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -21,8 +21,9 @@ from crdt_chat.client.feed import Events, Feed
 from crdt_chat.client.gestures import Passage
 from crdt_chat.client.ids import now_ms, uuid7
 from crdt_chat.client.link import CLOSE_S, Link
-from crdt_chat.client.lookup import find_annotation
+from crdt_chat.client.lookup import entity_named, find_annotation
 from crdt_chat.client.model import User
+from crdt_chat.client.moderation import Moderation
 from crdt_chat.client.peer import Peer
 from crdt_chat.client.tables import table
 from crdt_chat.client.wake import Wake
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from crdt_chat.client.credentials import Token
     from crdt_chat.client.ids import Clock, Ids
     from crdt_chat.client.model import Annotation, Comment, Event, EventType, Status
+    from crdt_chat.client.moderation import Action
     from crdt_chat.client.session import Session
     from crdt_chat.client.tables import Table
 
@@ -94,6 +96,7 @@ class AsyncPage:
         self._peer = Peer(user, self._wake, renewable=credentials.renewable)
         self._link = Link(address, credentials, self._peer, self._wake, jitter)
         self._author = Author(self._peer, clock, ids)
+        self._moderation = Moderation(address, credentials)
         self._tasks: TaskGroup | None = None
         self._network: anyio.CancelScope | None = None
 
@@ -213,6 +216,26 @@ class AsyncPage:
         """What is written inside leaves as one update with one broadcastId (Author.batch)."""
         with self._author.batch():
             yield
+
+    # What readers tell moderators, and moderators do (moderation.py)
+
+    async def moderation(self) -> dict[str, Any]:
+        """What moderators see beside the page: `hidden`, `deleted`, open `flags`, the `log`."""
+        return await self._moderation.overview()
+
+    async def flag(self, which: Annotation | Comment | str, reason: str = "") -> None:
+        """Tell the moderators of an annotation or comment; nothing changes for readers."""
+        await self._moderation.flag(entity_named(self._peer.mirror, which), reason)
+
+    async def moderate(
+        self, action: Action, which: Annotation | Comment | str, reason: str = ""
+    ) -> None:
+        """Hide, unhide, restore, dismiss flags of, close or reopen a note (or "page"); durable then.
+
+        What is hidden or deleted is not on the page: name it as `moderation()` does. Raises Offline,
+        or the server's RemoteFault.
+        """
+        await self._moderation.act(action, entity_named(self._peer.mirror, which), reason)
 
     # The network
 

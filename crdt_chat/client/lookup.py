@@ -55,6 +55,17 @@ def find_either(mirror: Mirror, which: Annotation | Comment | str) -> Annotation
         raise
 
 
+def entity_named(mirror: Mirror, which: Annotation | Comment | str) -> str:
+    """The name of a note for the server; a text that names none here may be hidden or deleted."""
+    try:
+        note = find_either(mirror, which)
+    except NoSuchNote:
+        if not isinstance(which, str):
+            raise
+        return which
+    return note.name if isinstance(note, Comment) else note.id
+
+
 def _only(names: Iterable[str], wanted: str) -> str | None:
     found = list(names)
     if len(found) > 1:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from crdt_chat.client.credentials import Token
     from crdt_chat.client.model import Annotation, Comment, Event, EventType, Status, User
+    from crdt_chat.client.moderation import Action
     from crdt_chat.client.tables import Table
 
 
@@ -154,6 +155,20 @@ class Page:
         """What is written inside leaves as one update with one broadcastId (Author.batch)."""
         with self._host.within(self._page.batch()):
             yield
+
+    # What readers tell moderators, and moderators do
+
+    def moderation(self) -> dict[str, Any]:
+        """What moderators see beside the page: `hidden`, `deleted`, open `flags`, the `log`."""
+        return self._host.run(lambda: self._page.moderation())
+
+    def flag(self, which: Annotation | Comment | str, reason: str = "") -> None:
+        """Tell the moderators of an annotation or comment; nothing changes for readers."""
+        self._host.run(lambda: self._page.flag(which, reason))
+
+    def moderate(self, action: Action, which: Annotation | Comment | str, reason: str = "") -> None:
+        """Hide, unhide, restore, dismiss flags of, close or reopen a note (AsyncPage.moderate)."""
+        self._host.run(lambda: self._page.moderate(action, which, reason))
 
     # The network
 

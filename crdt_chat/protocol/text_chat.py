@@ -263,7 +263,11 @@ def session_user(grant: Grant) -> dict[str, Json]:
     return found | ({"avatarSrc": grant.avatar} if grant.avatar else {})
 
 
-def fault(error: RemoteFault) -> dict[str, str]:
-    """The body of a refusal: both published shapes in one (legacy-protocol 3.4)."""
+def fault(error: RemoteFault) -> dict[str, Json]:
+    """The body of a refusal: both published shapes in one (legacy-protocol 3.4), and ours beside."""
     reason = str(error) or error.code
-    return {"status": "failed", "code": error.code, "reason": reason, "message": reason}
+    body: dict[str, Json] = {"status": "failed", "code": error.code, "reason": reason}
+    body["message"] = reason
+    if error.operations:
+        body["operations"] = list(error.operations)
+    return body

@@ -19,6 +19,7 @@ from crdt_chat.page.verdict import Json
 from crdt_chat.server.auth import covered
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.words import require_admitted
 from store.moderation import Moderated, ModerationEntry
 from store.tenants import AuditEntry, Trust
 
@@ -29,7 +30,7 @@ REASON = 500
 """Characters of a reason."""
 
 ENDS_FLAGS = frozenset({"hide", "dismiss"})
-LATER = "the page could not be changed so"
+LATER = "the page could not be changed so: "
 
 Operations = list[tuple[str, str, Json]]
 
@@ -102,6 +103,13 @@ class Moderation:
         await self._trust.note(
             [AuditEntry(now, grant.user, asked.address, key.tenant, action, asked.entity, detail)]
         )
+
+    async def flagged(self, tenant: str, grant: Grant) -> dict[str, Any]:
+        """The flags that wait on any page of the tenant which the grant covers, oldest first."""
+        _require_moderator(grant)
+        entries = await self._kept.flagged(tenant, tuple(ENDS_FLAGS))
+        mine = [e for e in entries if grant.covers(PageKey(tenant, e.page))]
+        return {"flags": [{"page": entry.page, **_told(entry)} for entry in mine]}
 
     async def overview(self, key: PageKey, grant: Grant) -> dict[str, Any]:
         """What moderators see beside the page: what is hidden and deleted, flags and reasons."""
@@ -178,6 +186,10 @@ class Moderation:
 
 def _moderating(grant: Grant, key: PageKey) -> None:
     covered(grant, key)
+    _require_moderator(grant)
+
+
+def _require_moderator(grant: Grant) -> None:
     if not POWERS[grant.role].moderates:
         raise Forbidden("only a moderator may do that")
 
@@ -204,8 +216,7 @@ async def _write(
         shows=shows,
         address=asked.address,
     )
-    for refusal in verdict.refusals:
-        raise Forbidden(f"{LATER}: {refusal.reason}")
+    require_admitted(verdict, LATER)
 
 
 def _open_flags(entries: Sequence[ModerationEntry]) -> list[dict[str, Any]]:

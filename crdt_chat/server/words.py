@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from crdt_chat.config import Limits
-from crdt_chat.errors import LocalFault, PageBroken, StoreUnavailable
+from crdt_chat.errors import Forbidden, LocalFault, Malformed, PageBroken, StoreUnavailable
 from crdt_chat.identity import Grant
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Verdict
@@ -11,6 +11,9 @@ from store.records import CommitResult
 
 RELOAD = "a change was not allowed here: reload the page to go on"
 """Said to a stock client that must start with a fresh document."""
+
+CLIENTS_FAULT = frozenset({"shape", "size", "key"})
+"""Rules that a wrong request runs into; all others say that the person may not do it."""
 
 
 def hello(epoch: int, grant: Grant, limits: Limits, page: PageLimits) -> dict[str, object]:
@@ -46,8 +49,23 @@ def refused(verdict: Verdict) -> dict[str, object]:
     return {
         "type": "refused",
         "reset": verdict.repair == "reset",
-        "operations": [
-            {"key": refusal.key, "rule": refusal.rule, "reason": refusal.reason}
-            for refusal in verdict.refusals
-        ],
+        "operations": operations(verdict),
     }
+
+
+def operations(verdict: Verdict) -> list[dict[str, str]]:
+    """What was refused, in the same words whichever way it came."""
+    return [
+        {"key": refusal.key, "rule": refusal.rule, "reason": refusal.reason}
+        for refusal in verdict.refusals
+    ]
+
+
+def require_admitted(verdict: Verdict, saying: str = "") -> None:
+    """Raises Malformed or Forbidden if anything was refused, with `saying` before its first reason."""
+    if not verdict.refusals:
+        return
+    first = verdict.refusals[0]
+    fault = (Malformed if first.rule in CLIENTS_FAULT else Forbidden)(saying + first.reason)
+    fault.operations = tuple(operations(verdict))
+    raise fault

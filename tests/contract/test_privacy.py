@@ -1,6 +1,7 @@
 """What moderation, erasure and restore need of every store."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from kept import T0, annotation, comment, commit, entry, event
@@ -49,6 +50,23 @@ async def test_moderation_is_listed_by_page_and_by_person(kept):
     assert [(e.user, e.entity) for e in await kept.of("t", "p")] == [("mod", "a"), ("ada", "a/1")]
     assert [e.page for e in await kept.by("t", "mod")] == ["p", "q"]
     assert len({e.id for e in await kept.by("t", "mod")}) == 2
+
+
+async def test_flags_wait_until_they_are_answered_whatever_their_page(kept):
+    def flag(entity, **more):
+        return replace(did("ada", entity, **more), action="flag")
+
+    for one in (
+        flag("a"), flag("b"), flag("b"), flag("b", page="q"), flag("b", tenant="u"),
+        replace(did(entity="a"), action="close"), did(entity="b"), flag("b", reason="again"),
+    ):  # fmt: skip
+        await kept.moderation.note(one)
+    found = await kept.moderation.flagged("t", ("hide", "dismiss"))
+    assert [(e.page, e.entity, e.reason) for e in found] == [
+        ("p", "a", ""),
+        ("q", "b", ""),
+        ("p", "b", "again"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from entries import NOW, comment, deletion, reply, thread
+from raw_client import RawClient
 from trusted import TrustedServer, token, trusted
 from yjs_peer import YjsBrowser, YjsPeers, canonical
 
@@ -159,6 +160,67 @@ def test_flags_wait_for_a_moderator(scene: Scene) -> None:
     assert [(flag["user"], flag["reason"]) for flag in flags] == [("ada", "that hurts")]
     scene.act("dismiss", "a1/c2", reason="it does not")
     assert scene.seen()["flags"] == []
+
+
+def test_moderators_find_the_flags_of_all_pages_that_they_may_see(scene: Scene) -> None:
+    assert scene.ask("flags", {"entity": "a1", "reason": "spam"}, "ada").status_code == 204
+    url = f"{scene.server.http}/api/v1/tenants/acme/moderation"
+
+    def waiting(pages: list[str], role: str = "moderator") -> httpx.Response:
+        shown = token(user="eve", role=role, pages=pages)
+        return httpx.get(url, headers={"authorization": f"Bearer {shown}"})
+
+    mine = [flag for flag in waiting(["*"]).json()["flags"] if flag["page"] == scene.page]
+    assert [(flag["entity"], flag["user"], flag["reason"]) for flag in mine] == [
+        ("a1", "ada", "spam")
+    ]
+    assert waiting(["elsewhere/*"]).json() == {"flags": []}
+    assert waiting(["*"], "editor").status_code == 403
+
+
+def test_the_command_line_moderates(scene: Scene) -> None:
+    server, page = scene.server, scene.page
+    assert scene.ask("flags", {"entity": "a1/c2", "reason": "rude\n"}, "ada").status_code == 204
+    assert f"waits    {page} a1/c2 by ada" in server.command("moderate", "acme")
+    server.command("moderate", "acme", "--page", page, "--hide", "a1/c2", "--reason", "it is")
+    scene.ada.wait(lacks=[("comments", "a1/c2")])
+    shown = server.command("moderate", "acme", "--page", page)
+    assert 'hidden   a1/c2 "rude"' in shown
+    assert '"rude\\n"' in shown
+    assert "hide     a1/c2 by operator" in shown
+    assert server.asked("moderate", "acme", "--page", page)["flags"] == []
+    server.command("moderate", "acme", "--page", page, "--unhide", "a1/c2")
+    scene.ada.wait(content=scene.before)
+
+
+def refused(client: RawClient, entry: tuple[str, str, Any]) -> list[dict[str, str]]:
+    """What the control frame says of an entry that this client writes and may not."""
+    client.handshake()
+    client.write(entry)
+    while not (told := [body for body in client.controls if body["type"] == "refused"]):
+        client.read()
+    operations: list[dict[str, str]] = told[0]["operations"]
+    return operations
+
+
+def test_a_refusal_is_told_in_the_same_words_whichever_way_it_came(scene: Scene) -> None:
+    """The control frame of a socket, a legacy answer and the JSON of moderation."""
+    editor = token(user="zoe", role="viewer")
+    with scene.server.bearing(scene.page, editor) as zoe:
+        [by_socket] = refused(zoe, ("deleted", "a1/zoe", {"by": "zoe", "at": NOW}))
+    chats = f"{scene.server.http}/comment-collab-chats/acme/a1"
+    headers = {"authorization": f"Bearer {editor}"}
+    answer = httpx.delete(chats, params={"urlId": scene.page}, headers=headers)
+    assert answer.status_code == 403
+    by_request = answer.json()["operations"]
+    assert by_socket in by_request
+    assert answer.json()["reason"] == answer.json()["message"] == by_request[0]["reason"]
+    gone = scene.ask("moderation", {"action": "close", "entity": "never-there"})
+    assert gone.status_code == 403
+    with scene.server.bearing(scene.page, token(user="eve", role="moderator")) as eve:
+        closing = ("closed", "never-there", {"by": "eve", "at": NOW, "closed": True})
+        assert gone.json()["operations"] == refused(eve, closing)
+    assert gone.json()["message"].endswith(gone.json()["operations"][0]["reason"])
 
 
 def test_only_moderators_moderate_and_the_audit_log_knows(scene: Scene) -> None:

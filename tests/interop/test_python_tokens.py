@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from server import RealServer, running_server
+from server import RealServer, free_port, running_server
 
 import crdt_chat
 from crdt_chat.client import link
 from crdt_chat.client.page import Page
-from crdt_chat.errors import Unauthorized
+from crdt_chat.errors import Forbidden, Unauthorized
 
 PAGE = "acme/an article"
 
@@ -49,6 +49,45 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.01)
+
+
+def test_moderators_see_and_do_from_python_what_readers_tell_them(url: str, sign) -> None:
+    page = "acme/to moderate"
+    with (
+        crdt_chat.connect(url, page, token=sign("ada")) as ada,
+        crdt_chat.connect(url, page, token=sign("eve", "--role", "moderator")) as eve,
+    ):
+        note = ada.annotate("a passage", "first")
+        reply = ada.reply(note, "rude")
+        ada.flush()
+        with pytest.raises(Forbidden):
+            ada.moderation()
+        with pytest.raises(Forbidden):
+            ada.moderate("hide", reply)
+        ada.flag(reply, "that hurts")
+        [flag] = eve.moderation()["flags"]
+        assert (flag["user"], flag["entity"], flag["reason"]) == ("ada", reply.name, "that hurts")
+        eve.flush()
+        eve.moderate("hide", reply, "it does")
+        eve.flush()
+        assert [comment.body for comment in eve[note.id].comments] == ["first"]
+        seen = eve.moderation()
+        assert (list(seen["hidden"]), seen["flags"]) == ([reply.name], [])
+        assert seen["log"][-1]["reason"] == "it does"
+        eve.moderate("unhide", reply.name)
+        eve.flush()
+        assert len(eve[note.id].comments) == 2
+        with pytest.raises(Forbidden) as refused:
+            eve.moderate("close", "never-there")
+        assert [operation["rule"] for operation in refused.value.operations] == ["unknown"]
+
+
+def test_who_asks_a_server_that_is_away_is_told_so() -> None:
+    with (
+        crdt_chat.connect(f"ws://127.0.0.1:{free_port()}", "acme/p", "ada") as page,
+        pytest.raises(crdt_chat.Offline),
+    ):
+        page.moderation()
 
 
 def test_nobody_comes_in_without_a_token(url: str) -> None:

@@ -26,7 +26,10 @@ def guarded(
 
 
 def _told(fault: RemoteFault) -> Response:
-    response = answer({"code": fault.code, "message": str(fault)}, fault.status)
+    body: dict[str, Any] = {"code": fault.code, "message": str(fault)}
+    if fault.operations:
+        body["operations"] = fault.operations
+    response = answer(body, fault.status)
     if fault.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     return response

@@ -72,6 +72,8 @@ def _routes(verbs: moderation.Moderation, authority: Authority, who: GrantOf) ->
         tenant = request.path_params["tenant"]
         grant = who(request, tenant)
         page = request.query_params.get("page")
+        if page is None:
+            return answer(await verbs.flagged(tenant, grant))
         return answer(await verbs.overview(_key(tenant, page), grant))
 
     return [

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crdt_chat.errors import Forbidden, Malformed, NotFound
+from crdt_chat.errors import NotFound
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.verdict import Json, Verdict
+from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat, text_chat_requests
 from crdt_chat.protocol.url_ids import cleaned, page_token
 from crdt_chat.server.auth import Authority, covered, page_key
@@ -19,10 +19,8 @@ from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.words import require_admitted
 from store.protocol import Store
-
-CLIENTS_FAULT = frozenset({"shape", "size", "key"})
-"""Rules that a wrong request runs into; all others say that the person may not do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Conversations:
                 annotation, now = services.ids.text(), services.clock.now()
                 operations = text_chat_requests.create(asked, annotation, who.grant, now)
                 self.repeats.remember(made, annotation)
-                _admitted(await room.write(operations, who.grant, address=_address(request)))
+                require_admitted(await room.write(operations, who.grant, address=_address(request)))
             await room.settled()
         response = answer({"status": "success", "createdChatId": annotation})
         who.remember(response, secure=request.url.scheme == "https")
@@ -119,7 +117,7 @@ class Conversations:
                 said_id,
                 room.page.below(chat),
             )
-            _admitted(await room.write(operations, grant, address=address))
+            require_admitted(await room.write(operations, grant, address=address))
         return True
 
     def _limits(self, tenant: str) -> PageLimits:
@@ -129,11 +127,3 @@ class Conversations:
 
 def _address(request: Request) -> str:
     return "" if request.client is None else request.client.host
-
-
-def _admitted(verdict: Verdict) -> None:
-    """Raises Malformed or Forbidden with the reason of the first refusal, if there is one."""
-    for refusal in verdict.refusals:
-        if refusal.rule in CLIENTS_FAULT:
-            raise Malformed(refusal.reason)
-        raise Forbidden(refusal.reason)
