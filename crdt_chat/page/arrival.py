@@ -26,7 +26,8 @@ class Arrival:
     deleted: the delete set as sent. drafts: what it does, per root and name, in the order of the first
     mention. placed: per client the new structs in the order of their clocks. claimed: client ids that
     now belong to the sender. dropped: structs under another user's id were left out. lacks: something
-    is missing that a later step 2 may bring. bare: how many Gc structs came.
+    is missing that a later step 2 may bring. bare: how many Gc structs came. refused: the drafts that
+    broke a rule, once judged.
     """
 
     dropped = False
@@ -38,6 +39,7 @@ class Arrival:
         self.drafts: dict[tuple[str, str], Draft] = {}
         self.placed: dict[int, list[Placed]] = {}
         self.claimed: list[tuple[int, str]] = []
+        self.refused: list[Draft] = []
 
     def draft(self, root: str, name: str, entry: Entry | None) -> Draft:
         """The draft of this entry, made at its first mention."""
@@ -69,9 +71,10 @@ class Arrival:
         else:
             placed.append((struct, draft, number))
 
-    def refused(self) -> list[Draft]:
-        """The drafts that broke a rule."""
-        return [draft for draft in self.drafts.values() if draft.refusal is not None]
+    def ignore(self, draft: Draft) -> None:
+        """Take a refused draft for one that the update did not contain."""
+        del self.drafts[draft.root, draft.name]
+        self.refused.remove(draft)
 
 
 def survey(
@@ -140,7 +143,12 @@ def _sort(
                 if not burn_lacking:
                     continue
                 owner = BURNT
-            draft = _draft_of(owner, struct, arrival)
+            if isinstance(owner, Entry):
+                draft = arrival.draft(owner.root, owner.name, owner)
+            elif isinstance(owner, Draft):
+                draft = owner
+            else:
+                draft = arrival.orphan(struct, owner)
         arrival.place(struct, draft, draft.attach(struct, number))
 
 
@@ -161,26 +169,17 @@ def _clock(placed: Placed) -> int:
     return placed[0].clock
 
 
-def _draft_of(owner: Entry | Draft | Burnt, item: Item, arrival: Arrival) -> Draft:
-    """The draft of what an item hangs on."""
-    if isinstance(owner, Entry):
-        return arrival.draft(owner.root, owner.name, owner)
-    if isinstance(owner, Draft):
-        return owner
-    return arrival.orphan(item, owner)
-
-
 def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict: bool) -> None:
     """Find the live entries that the delete set hits; in an update it must name known units only.
 
     "Trim: deletions of dead items"; "in a step 2 unknown delete ranges are ignored".
     """
     for client, ranges in arrival.deleted.items():
-        if strict and client not in foreign:
+        if strict and ranges[-1][1] > index.next(client) and client not in foreign:
             placed = arrival.placed.get(client)
             last = placed[-1][0] if placed else None
-            end = index.next(client) if last is None else last.clock + last.length
-            arrival.lacks = arrival.lacks or ranges[-1][1] > end
+            if last is None or ranges[-1][1] > last.clock + last.length:
+                arrival.lacks = True
         for first, end in ranges:
             for owner in index.owners(client, first, end):
                 if type(owner) is not Entry or not owner.live:

@@ -78,7 +78,8 @@ class Content:
         learn(arrival, self.index)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user
-        self.ledger.refuse(verdict.rows)
+        if verdict.refusals:
+            self.ledger.refuse(verdict.rows)
         self.ledger.apply(verdict.changes)
         for name, creator, created in verdict.rows.entities:
             # What came together with its own deletion was never there, and is remembered all the same.

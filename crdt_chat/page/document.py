@@ -73,8 +73,9 @@ class Document:
         self._doc.apply_update(transaction, update)
         for root, name, lives, value in expected:
             entries = self._map(transaction, root)
-            right = entries.has(transaction, name) is lives
-            if right and value is not None:
+            if value is None:
+                right = entries.has(transaction, name) is lives
+            else:
                 right = entries.get(transaction, name) == value
             if not right:
                 raise PageBroken(f"Yjs decided otherwise about {root}/{name}")
@@ -117,13 +118,15 @@ class Document:
 
 
 def as_json(value: Any) -> Json:
-    """The same value with integral floats as integers: Yjs numbers may come back as either."""
+    """This value with integral floats as integers: Yjs numbers may come back as either."""
     kind = type(value)
     if kind is float:
         whole = value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER
         return int(value) if whole else value
     if kind is dict:
-        return {name: each if type(each) is str else as_json(each) for name, each in value.items()}
-    if kind is list:
-        return [as_json(each) for each in value]
+        for name, each in value.items():
+            if type(each) is not str:
+                value[name] = as_json(each)
+    elif kind is list:
+        value[:] = map(as_json, value)
     return value

@@ -60,7 +60,7 @@ class Hearing:
 
     def new_entities(self) -> list[tuple[str, str, int]]:
         """Name, creator and time of the annotations and comments that this update has made."""
-        return [(name, creator, created) for name, (creator, created) in self._created.items()]
+        return [(name, *past) for name, past in self._created.items()] if self._created else []
 
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment, if it was ever seen."""

@@ -14,16 +14,25 @@ def judge_all(hearing: Hearing) -> None:
     drafts = list(hearing.arrival.drafts.values())
     if len(drafts) > 1:
         drafts.sort(key=lambda draft: _rank(hearing, draft))
+    refused = False
     for draft in drafts:
         if draft.live and draft.effect != "none":
             hearing.recall(draft)
         draft.refusal = judge(hearing, draft)
         if draft.refusal is None:
             hearing.accept(draft)
+        else:
+            refused = True
         draft.judged = True
-    for draft in drafts:
-        if draft.refusal is not None:
-            repair(hearing, draft)
+    if refused:
+        _repair_all(hearing)
+
+
+def _repair_all(hearing: Hearing) -> None:
+    arrival = hearing.arrival
+    arrival.refused = [draft for draft in arrival.drafts.values() if draft.refusal is not None]
+    for draft in arrival.refused:
+        repair(hearing, draft)
 
 
 def _rank(hearing: Hearing, draft: Draft) -> int:

@@ -44,12 +44,15 @@ UNDEFINED: Final = Undefined()
 
 def read_uint(data: bytes, at: int) -> tuple[int, int]:
     """A variable length integer in its shortest form, at most 2^53 - 1."""
-    byte = data[at]
-    at += 1
-    if byte < 128:
-        return byte, at
-    value = 0
-    shift = 0
+    first = data[at]
+    if first < 128:
+        return first, at + 1
+    byte = data[at + 1]
+    if 0 < byte < 128:
+        return first - 128 | byte << 7, at + 2
+    value = first - 128
+    shift = 7
+    at += 2
     while byte > 127:
         value |= byte - 128 << shift
         shift += 7
@@ -61,6 +64,20 @@ def read_uint(data: bytes, at: int) -> tuple[int, int]:
     if byte == 0 or value > MAX_INTEGER:
         raise Malformed("an integer is too large or padded")
     return value, at
+
+
+def read_client(data: bytes, at: int) -> tuple[int, int]:
+    """A client id: five bytes mostly, and mostly five that were read before."""
+    client = _of_five(data[at : at + 5])
+    return read_uint(data, at) if client is None else (client, at + 5)
+
+
+@lru_cache(maxsize=1024)
+def _of_five(data: bytes) -> int | None:
+    """The integer that these five bytes are; None if they are another number of integers."""
+    if len(data) < 5 or data[4] > 127 or min(data[:4]) < 128:
+        return None
+    return read_uint(data, 0)[0]
 
 
 def read_string(data: bytes, at: int) -> tuple[str, int]:
@@ -108,7 +125,9 @@ def _read_float64(data: bytes, at: int, _depth: int, readers: "Readers") -> tupl
     value: float = _FLOAT64.unpack_from(data, at)[0]
     if readers is _CANONICAL and (-_BITS31 <= value <= _BITS31 or value != value):
         raise _OddError
-    return _number(value), at + 8
+    if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER:
+        return int(value), at + 8
+    return value, at + 8
 
 
 def _read_bigint(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[int, int]:
@@ -153,10 +172,13 @@ def _read_object(
         else:
             name, at = read_string(data, at)
         kind = data[at]
-        if kind == _TEXT and data[at + 1] < 128:
-            # Most properties are short texts: read here, they cost half.
+        if kind == _TEXT:
+            # Most properties are texts: read here, they cost half.
+            size = data[at + 1]
             start = at + 2
-            at = start + data[at + 1]
+            if size > 127:
+                size, start = read_uint(data, at + 1)
+            at = start + size
             found[name] = data[start:at].decode()
             continue
         value, at = readers[kind](data, at + 1, depth, readers)

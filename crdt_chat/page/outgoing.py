@@ -26,9 +26,7 @@ class Outgoing:
 
     def encode(self) -> bytes:
         """The canonical update; b"" for nothing at all."""
-        if not self.structs and not self.deleted:
-            return b""
-        return encode(self.structs, self.deleted)
+        return encode(self.structs, self.deleted) if self.structs or self.deleted else b""
 
     def delete(self, client: int, first: int, length: int = 1) -> None:
         """Add a range to the delete set."""

@@ -167,7 +167,7 @@ class Page:
         hearing.hides, hearing.shows = frozenset(hides), frozenset(shows)
         hearing.full = self._content.exceeds(0, self.limits.state)
         judge_all(hearing)
-        refused = arrival.refused()
+        refused = arrival.refused
         if refused:
             return Verdict("refused", _keys(arrival), "none", _refusals(refused), operations=1)
         verdict = self._carry_out(hearing)
@@ -196,9 +196,9 @@ class Page:
         return arrival
 
     def _carry_out(self, hearing: Hearing) -> Verdict:
-        arrival = hearing.arrival
-        refused = arrival.refused()
-        outgoing = assemble(arrival, self._content.index, self._server)
+        arrival, content = hearing.arrival, hearing.content
+        refused = arrival.refused
+        outgoing = assemble(arrival, content.index, self._server)
         update = outgoing.encode()
         if not update and not refused:
             return Verdict("trimmed")
@@ -214,7 +214,7 @@ class Page:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
                 rows.owners.append((self._server, SERVER))
-            self._content.apply(arrival, verdict, expected)
+            content.apply(arrival, verdict, expected)
         return verdict
 
     def state(self) -> bytes:
@@ -279,9 +279,9 @@ class Page:
 
 def _ignore_refused_deletions(arrival: Arrival) -> None:
     """If structs of others were dropped, refused pure deletions of that update are ignored (design 4)."""
-    for draft in arrival.refused():
+    for draft in tuple(arrival.refused):
         if not draft.items and not draft.swept:
-            del arrival.drafts[draft.root, draft.name]
+            arrival.ignore(draft)
 
 
 def _keys(arrival: Arrival) -> dict[str, str]:

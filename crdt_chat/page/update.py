@@ -6,7 +6,7 @@ forgotten) or a Skip (clocks that the sender itself lacks). Everything else is n
 sends which uses maps only: Malformed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -14,6 +14,7 @@ from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import (
     CUT_SHORT,
     read_any,
+    read_client,
     read_string,
     read_uint,
     write_any,
@@ -76,6 +77,7 @@ class Update(NamedTuple):
 
 
 _GC, _DELETED, _ANY, _SKIP = 0, 1, 8, 10
+_CONTENTS = (_DELETED, _ANY)
 _ORIGIN, _RIGHT_ORIGIN, _PARENT_SUB = 0x80, 0x40, 0x20
 
 
@@ -101,13 +103,15 @@ def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
     found: dict[int, list[Struct]] = {}
     for _ in range(sections):
         count, at = read_uint(data, at)
-        client, at = read_uint(data, at)
+        client, at = read_client(data, at)
         clock, at = read_uint(data, at)
         if not count or client in found:
             raise Malformed("a section is empty or comes twice")
         run: list[Struct] = []
         for _ in range(count):
-            struct, at = _read_struct(data, at, client, clock)
+            info = data[at]
+            read = _read_item if info & 31 in _CONTENTS else _read_bare
+            struct, at = read(data, at + 1, info, client, clock)
             run.append(struct)
             clock += struct.length
             if clock > MAX_CLOCK or not struct.length:
@@ -116,12 +120,8 @@ def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
     return found, at
 
 
-def _read_struct(data: bytes, at: int, client: int, clock: int) -> tuple[Struct, int]:
-    info = data[at]
-    at += 1
-    content = info & 31
-    if content in (_ANY, _DELETED):
-        return _read_item(data, at, info, client, clock)
+def _read_bare(data: bytes, at: int, info: int, client: int, clock: int) -> tuple[Struct, int]:
+    """A struct that is no item."""
     if info != _GC and info != _SKIP:
         raise Malformed("a struct of unknown or forbidden content")
     length, at = read_uint(data, at)
@@ -135,7 +135,7 @@ def _read_item(data: bytes, at: int, info: int, client: int, clock: int) -> tupl
         raise Malformed("a right origin: no entry of a map")
     if info & _ORIGIN:
         # Whether or not the parentSub bit is set: the entry is the origin's, and nothing else follows.
-        source, at = read_uint(data, at)
+        source, at = read_client(data, at)
         before, at = read_uint(data, at)
         if before >= (clock if source == client else MAX_CLOCK):
             raise Malformed("an origin lies later")
@@ -163,7 +163,7 @@ def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
     sections, at = read_uint(data, at)
     found: Ranges = {}
     for _ in range(sections):
-        client, at = read_uint(data, at)
+        client, at = read_client(data, at)
         count, at = read_uint(data, at)
         if not count or client in found:
             raise Malformed("a section of the delete set is empty or comes twice")
@@ -178,12 +178,14 @@ def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
             if not length or end > MAX_CLOCK:
                 raise Malformed("a range of the delete set is empty or too high")
             ranges.append((first, end))
-        found[client] = ranges if count == 1 else joined(ranges)
+        found[client] = joined(ranges)
     return found, at
 
 
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def joined(ranges: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same clocks as ascending, disjoint ranges."""
+    if len(ranges) == 1:
+        return [*ranges]
     found: list[tuple[int, int]] = []
     for first, end in sorted(ranges):
         if found and first <= found[-1][1]:
@@ -195,18 +197,18 @@ def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def encode(
-    structs: Mapping[int, Sequence[Struct]], deleted: Mapping[int, Iterable[tuple[int, int]]]
+    structs: Mapping[int, Sequence[Struct]], deleted: Mapping[int, Collection[tuple[int, int]]]
 ) -> bytes:
     """The canonical bytes: higher client ids first, as yjs writes them, ranges joined.
 
     `structs` per client in the order of their clocks, without holes; `deleted` in any order.
     """
     out = bytearray()
-    write_uint(out, len(structs))
+    out += _frequent(len(structs))
     for client in sorted(structs, reverse=True):
         run = structs[client]
-        write_uint(out, len(run))
-        out += _client(client)
+        out += _frequent(len(run))
+        out += _frequent(client)
         write_uint(out, run[0].clock)
         for struct in run:
             if type(struct) is Item:
@@ -214,22 +216,22 @@ def encode(
             else:
                 out.append(_GC if type(struct) is Gc else _SKIP)
                 write_uint(out, struct.length)
-    write_uint(out, len(deleted))
+    out += _frequent(len(deleted))
     for client in sorted(deleted, reverse=True):
         ranges = joined(deleted[client])
-        out += _client(client)
-        write_uint(out, len(ranges))
+        out += _frequent(client)
+        out += _frequent(len(ranges))
         for first, end in ranges:
             write_uint(out, first)
-            write_uint(out, end - first)
+            out += _frequent(end - first)
     return bytes(out)
 
 
 @lru_cache(maxsize=1024)
-def _client(client: int) -> bytes:
-    """A client id as it is written: five bytes mostly, three times in an edit."""
+def _frequent(number: int) -> bytes:
+    """A number as it is written: a client id stands three times in an edit, a small one many times."""
     out = bytearray()
-    write_uint(out, client)
+    write_uint(out, number)
     return bytes(out)
 
 
@@ -238,14 +240,14 @@ def _write_item(out: bytearray, item: Item) -> None:
     content = _DELETED if values is None else _ANY
     if origin is not None:
         out.append(_ORIGIN | _PARENT_SUB | content)
-        out += _client(origin[0])
+        out += _frequent(origin[0])
         write_uint(out, origin[1])
     else:
         out.append(_PARENT_SUB | content)
         out.append(1)
         write_string(out, root)
         write_string(out, name)
-    write_uint(out, length)
+    out += _frequent(length)
     if raw is not None:
         out += raw
     elif values is not None:

@@ -111,12 +111,10 @@ def check(root: str, value: Json, limits: PageLimits) -> Fault | None:
         return _check_object(value, _SHAPES[root], limits)
     if type(value) is not str:
         return Fault("shape", "The title must be a text.")
-    return _too_long("title", value, limits.title)
+    return _too_long("title", limits.title) if len(value) > limits.title else None
 
 
-def _too_long(name: str, text: Json, most: int) -> Fault | None:
-    if len(text) <= most:
-        return None
+def _too_long(name: str, most: int) -> Fault:
     return Fault("size", f"The property {name} is longer than {most} characters.")
 
 
@@ -131,15 +129,14 @@ def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None
         kind, limit, look = property_
         if type(each) is not kind:
             return Fault("shape", f"The property {name} is of the wrong kind.")
-        fault = None
         if limit is not None:
-            fault = _too_long(name, each, getattr(limits, limit))
+            if len(value[name]) > getattr(limits, limit):
+                oversize = oversize or _too_long(name, getattr(limits, limit))
         elif look is not None:
             fault = look(name, each, limits)
-        if fault is not None:
-            oversize = oversize or fault
-            if fault.rule == "shape":
+            if fault is not None and fault.rule == "shape":
                 return fault
+            oversize = oversize or fault
     if not shape.required <= value.keys():
         missing = ", ".join(sorted(shape.required - value.keys()))
         return Fault("shape", f"The value lacks {missing}.")
