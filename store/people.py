@@ -21,11 +21,11 @@ SELECT name FROM page WHERE tenant = :tenant AND (
 ) ORDER BY name
 """
 _USERS = """
-SELECT user FROM client_owner JOIN page ON page.id = page WHERE tenant = ?1
-UNION SELECT creator FROM entity JOIN page ON page.id = page WHERE tenant = ?1
-UNION SELECT actor FROM log JOIN page ON page.id = page WHERE tenant = ?1
-UNION SELECT user FROM event JOIN page ON page.id = page WHERE tenant = ?1
-UNION SELECT user FROM moderation WHERE tenant = ?1
+SELECT user FROM client_owner JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT creator FROM entity JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT actor FROM log JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT user FROM event JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT user FROM moderation WHERE tenant = :tenant
 """
 
 
@@ -58,4 +58,4 @@ def pages_naming(
 
 def users(db: sqlite3.Connection, tenant: str) -> list[str]:
     """Everybody who appears in the columns that hold user ids."""
-    return [user for (user,) in db.execute(_USERS, (tenant,)) if user]
+    return [user for (user,) in db.execute(_USERS, {"tenant": tenant}) if user]

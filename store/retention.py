@@ -9,23 +9,23 @@ CHUNK = 2_000
 """Rows removed in one transaction: commits wait that long, not longer."""
 
 _OLD_EVENTS = """
-SELECT tenant, name FROM page WHERE (?1 IS NULL OR tenant = ?1)
-AND EXISTS (SELECT 1 FROM event WHERE page = page.id AND timestamp < ?2)
+SELECT tenant, name FROM page WHERE (:tenant IS NULL OR tenant = :tenant)
+AND EXISTS (SELECT 1 FROM event WHERE page = page.id AND timestamp < :before)
 """
 _OLD_ROWS = """
-SELECT tenant, name FROM page WHERE (?1 IS NULL OR tenant = ?1)
-AND (SELECT at FROM log WHERE page = page.id AND seq <= snapshot_seq ORDER BY seq LIMIT 1) < ?2
+SELECT tenant, name FROM page WHERE (:tenant IS NULL OR tenant = :tenant)
+AND (SELECT at FROM log WHERE page = page.id AND seq <= snapshot_seq ORDER BY seq LIMIT 1) < :before
 """
 
 
 def old_events(db: sqlite3.Connection, tenant: str | None, before: int) -> list[tuple[str, str]]:
     """Pages that have events with timestamp < `before` (ms)."""
-    return db.execute(_OLD_EVENTS, (tenant, before)).fetchall()
+    return db.execute(_OLD_EVENTS, {"tenant": tenant, "before": before}).fetchall()
 
 
 def old_rows(db: sqlite3.Connection, tenant: str | None, before: int) -> list[tuple[str, str]]:
     """Pages whose oldest row below the snapshot is of before `before` (ms)."""
-    return db.execute(_OLD_ROWS, (tenant, before)).fetchall()
+    return db.execute(_OLD_ROWS, {"tenant": tenant, "before": before}).fetchall()
 
 
 def forget_events(db: sqlite3.Connection, heads: Heads, name: tuple[str, str], before: int) -> int:
