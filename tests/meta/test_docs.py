@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,19 @@ from crdt_chat.config import load, settings
 from crdt_chat.errors import CrdtChatError, LocalFault, RemoteFault
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+OTHERS = (
+    "pip", "sudo", "npm", ".venv/bin/ruff", "curl", "sqlite3", "python", "python3", "openssl", "umask", ".",
+)  # fmt: skip
+"""Programs of other people that the documentation uses."""
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    return [text for kind, text in FENCE.findall(path.read_text("utf-8")) if kind == language]
+    """The blocks of code in a language; those in a list are indented with it."""
+    found = FENCE.findall(path.read_text("utf-8"))
+    return [textwrap.dedent(text) for _, kind, text in found if kind == language]
 
 
 def commands() -> list[tuple[str, str]]:
@@ -41,6 +50,8 @@ def verbs() -> dict[str, CommandLine]:
 def test_every_command_exists(document, line):
     words = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     program, arguments = words[0], words[1:]
+    if ">" in arguments:
+        arguments = arguments[: arguments.index(">")]
     if program == "crdt-chat":
         parser().parse_args(arguments)
     elif program.startswith(("script/", ".ci/")):
@@ -48,7 +59,7 @@ def test_every_command_exists(document, line):
         flags = [word for word in arguments if word.startswith("--")]
         assert all(flag in (ROOT / program).read_text("utf-8") for flag in flags)
     else:
-        assert program in ("pip", "sudo", "npm", ".venv/bin/ruff", "curl", "sqlite3"), program
+        assert program in OTHERS, program
 
 
 def test_every_verb_is_explained_and_has_examples_that_parse():
