@@ -38,6 +38,7 @@ class Draft:
     burnt: what the origin is, if it is no entry's. items: the new structs. removes: the update deletes
     the live leaf. tip: the last unit of the new branch; leaf: the item that holds it, if it is new.
     effect, after, doubled: see `settle`. refusal, fate, mended: the outcome. swept: a deletion takes it.
+    rivals: how many of the items begin an entry that somebody had begun already.
     """
 
     # Set on few drafts only: one is made for every key of every update.
@@ -52,6 +53,7 @@ class Draft:
     fate: Fate = "kept"
     mended = True
     swept = False
+    rivals = 0
 
     def __init__(
         self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None
@@ -83,8 +85,10 @@ class Draft:
         self.items.append(item)
         if item.origin is None:
             first = self._stretch(0)
-            if first is not None and item.client <= first.client:
-                return OFF
+            if first is not None:
+                self.rivals += 1
+                if item.client <= first.client:
+                    return OFF
             self._kept = 0
             self._grown.clear()
         elif item.origin != self.tip:

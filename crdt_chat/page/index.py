@@ -123,12 +123,16 @@ OFF: Final = 2**32 - 1
 
 
 class Index:
-    """Every unit of the page. `entries` maps root -> name -> Entry, runs client id -> Runs."""
+    """Every unit of the page. `entries` maps root -> name -> Entry, runs client id -> Runs.
 
-    __slots__ = ("entries", "runs")
+    rivals: of the few entries that several clients began at the same time, how often after the first.
+    """
+
+    __slots__ = ("entries", "rivals", "runs")
 
     def __init__(self, roots: Iterable[str]) -> None:
         self.entries: dict[str, dict[str, Entry]] = {root: {} for root in roots}
+        self.rivals: dict[tuple[str, str], int] = {}
         self.runs: dict[int, Runs[Owner]] = {}
 
     def next(self, client: int) -> int:

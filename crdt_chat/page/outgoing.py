@@ -154,6 +154,8 @@ def learn(arrival: Arrival, index: Index) -> None:
     """Let the index know what was applied."""
     for (root, name), draft in arrival.drafts.items():
         if draft.fate != "gc":
+            if draft.rivals:
+                index.rivals[root, name] = index.rivals.get((root, name), 0) + draft.rivals
             entry = draft.commit()
             if draft.entry is None:
                 index.entries[root][name] = draft.entry = entry

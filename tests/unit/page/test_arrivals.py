@@ -220,3 +220,21 @@ def test_ones_own_entry_for_what_nobody_saw_can_be_lifted() -> None:
     assert ada.send().kind == "accepted"
     ada.item("deleted", "nowhere/ada", None)
     assert list(ada.send("step2").keys.values()) == ["refused:unknown"]
+
+
+def test_an_entry_that_is_begun_again_and_again_stalls_nobody() -> None:
+    """Yjs looks at all beginnings of an entry for each new one: 16,000 held the loop for seconds."""
+    table = Table()
+    hand, _, unit = thread(table)
+    for count in (600, 400):
+        for _ in range(count):
+            hand.set("comments", "a1/c1", comment("ada"))
+        assert hand.send().kind == "accepted"
+        table.restart()
+    hand.set("comments", "a1/c1", comment("ada", "once more"))
+    with pytest.raises(Malformed):
+        hand.send()
+    hand.clock -= 1
+    hand.set("comments", "a1/c1", comment("ada", "an edit"), over=unit)
+    hand.set("comments", "a1/c2", comment("ada", "another"))
+    assert hand.send().kind == "accepted"
