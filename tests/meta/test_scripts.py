@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-SCRIPTS = ("script/setup", "script/demo", "script/test")
+SCRIPTS = ("script/setup", "script/demo", "script/test", "script/audit")
 
 
 class Machine:
@@ -62,6 +62,46 @@ def test_ci_runs_the_command_of_the_readme():
     assert "README" in text
     assert "script/test" in text
     subprocess.run(["bash", "-n", ROOT / ".ci/run"], check=True, capture_output=True)
+
+
+def audited(machine: Machine, says: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`script/audit` where pip-audit answers so to whatever it is asked."""
+    machine.has("python3", 'case "$*" in *platform*) echo 3.12.0 ;; esac')
+    machine.has("../checkout/.venv/bin/python", "echo packages")
+    machine.has("pip-audit", says)
+    for name in ("mktemp", "grep", "dirname"):
+        (machine.programs / name).symlink_to(str(shutil.which(name)))
+    return subprocess.run(
+        ["script/audit"], cwd=machine.checkout, env={"PATH": str(machine.programs), **env},
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+
+def test_packages_are_audited_where_the_service_knows_a_known_hole(machine):
+    ran = audited(machine, 'case "$*" in *-r*) echo "jinja2 2.4.1 PYSEC-1"; exit 1 ;; esac; exit 3')
+    assert ran.returncode == 3
+    assert "SKIPPED" not in ran.stdout
+    assert [call for call in machine.calls if call.startswith("pip-audit")][-1].endswith(
+        "--path packages"
+    )
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        'echo "jinja2 Dependency not found on PyPI and could not be audited: jinja2 (2.4.1)"',
+        "echo 'Traceback (most recent call last):' >&2; exit 1",
+    ],
+)
+def test_an_audit_that_can_not_look_says_so(machine, says):
+    ran = audited(machine, says)
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1].startswith("SKIPPED: the vulnerability service")
+    assert len([call for call in machine.calls if call.startswith("pip-audit")]) == 1
+
+
+def test_an_audit_that_is_required_fails_where_it_can_not_look(machine):
+    assert audited(machine, "exit 1", AUDIT="required").returncode == 1
 
 
 def test_the_first_python_that_is_new_enough_is_taken(machine):
