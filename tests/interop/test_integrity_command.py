@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def written(server: RealServer) -> RealServer:
 
 
 def damage(path: Path, statement: str) -> None:
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         assert db.execute(statement).rowcount > 0
     db.close()
 
@@ -95,7 +96,7 @@ def test_a_read_model_that_tells_another_story_than_the_log_is_found(written):
 
 def forge_comment(path: Path) -> None:
     """Put other words into somebody's mouth, with a checksum that holds."""
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         name, value = db.execute("SELECT name, value FROM comment LIMIT 1").fetchone()
         forged = json.dumps({**json.loads(value), "body": "I never said so"})
         crc = fields_crc("comments", name, forged, *name.split("/"))

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -56,7 +57,7 @@ class Scene:
         return found
 
     def events(self) -> list[str]:
-        with sqlite3.connect(self.server.running.db) as db:
+        with closing(sqlite3.connect(self.server.running.db)) as db, db:
             query = "SELECT type FROM event JOIN page ON page.id = event.page WHERE name = ?"
             return [row[0] for row in db.execute(f"{query} ORDER BY timestamp", (self.page,))]
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_it_comes_back_after_kill_9_and_a_snapshot(yjs: YjsPeers, server: RealSe
     server.start()
     late = yjs.browser("late", server.ws(), "p", user="eve").wait(synced=True)
     assert canonical(late.content()) == canonical(before)
-    with sqlite3.connect(server.db) as db:
+    with closing(sqlite3.connect(server.db)) as db, db:
         assert db.execute("SELECT count(*) FROM archived").fetchone() == (0,)
 
 

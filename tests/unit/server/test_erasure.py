@@ -1,6 +1,7 @@
 """Erasing on a page that can't be read, and by who may not."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from kept import annotation, entry
@@ -29,9 +30,8 @@ async def app(tmp_path):
     rows = {"projected": [annotation("a", SECRET)], "owners": [(7, "ada")]}
     await store.commit([PageCommit("open", "p", 0, [entry("no update at all")], **rows)])
     await store.close()
-    with sqlite3.connect(tmp_path / "chat.db") as db:
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as db, db:
         db.execute("UPDATE log SET data = x'00'")
-    db.close()
     store = open_store(tmp_path / "chat.db")
     async with build(Config(open_tenants=("open",)), store) as running:
         yield running

@@ -1,6 +1,7 @@
 """A backup in the place of a database: what is taken over from it, and what without it."""
 
 import sqlite3
+from contextlib import closing
 
 import anyio
 import pytest
@@ -85,7 +86,7 @@ def test_what_the_old_database_knew_of_epochs_and_people_counts(config, backup):
     assert {70_000, 80_000} <= set(found.retired)
     newer = anyio.run(look, config.db, "newer")
     assert (newer.epoch, newer.retired, newer.entities) == (2, [90_000], [])
-    with sqlite3.connect(config.db) as db:
+    with closing(sqlite3.connect(config.db)) as db, db:
         assert db.execute("SELECT subject FROM revocation").fetchall() == [("eve",)]
         assert ("revoke.user",) in db.execute("SELECT action FROM audit").fetchall()
 
@@ -109,7 +110,7 @@ def test_a_database_in_use_and_a_file_that_is_none_are_left_alone(config, backup
         restore(config, backup)
     anyio.run(store.close)
     other = tmp_path / "other.db"
-    with sqlite3.connect(other) as db:
+    with closing(sqlite3.connect(other)) as db, db:
         db.execute("CREATE TABLE x (y)")
     before = config.db.read_bytes()
     with pytest.raises(NotAStore):
