@@ -1,7 +1,11 @@
-"""For every test: what the machine lacks is listed by name at the end, and fails under CI."""
+"""For every test: what the machine lacks is listed by name at the end, and fails under CI.
+
+What a test counts with `record_property(name, number)` is added up and shown there, too.
+"""
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
@@ -80,8 +84,16 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, None, None]:
-    """List by name every test that did not run."""
+    """Say what the tests have counted, and list by name every test that did not run."""
     yield
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("", []):
+        if report.when == "teardown":
+            counts.update({name: n for name, n in report.user_properties if isinstance(n, int)})
+    if counts:
+        terminalreporter.section("what the tests counted")
+        for name, count in sorted(counts.items()):
+            terminalreporter.line(f"{name}: {count:,}")
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         terminalreporter.section(f"{len(skipped)} tests could not run on this machine")

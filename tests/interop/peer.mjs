@@ -41,6 +41,8 @@ const burst = async (replica, { root, key, value, count }) => {
 const verbs = {
   transact: (peer, { operations, tracked }) => replicaOf(peer).transact(operations, tracked),
   burst: (peer, options) => burst(replicaOf(peer), options),
+  script: (peer, { code }) => replicaOf(peer).script(code),
+  forge: (peer, { updates }) => replicaOf(peer).forge(updates),
   undo: (peer) => replicaOf(peer).undo(),
   redo: (peer) => replicaOf(peer).redo(),
   apply: (peer, { updates }) => replicaOf(peer).apply(updates),
@@ -55,6 +57,7 @@ const verbs = {
   pause: (peer) => { peer.pause(); return true },
   resume: (peer) => { peer.resume(); return true },
   inject: (peer, { frame }) => { peer.inject(frame); return true },
+  say: (peer, { text }) => { peer.say(text); return true },
   status: (peer) => peer.status(),
   states: (peer) => peer.states(),
   setState: (peer, { state }) => { peer.setState(state); return true },

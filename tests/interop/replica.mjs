@@ -71,6 +71,24 @@ export class Replica {
     return this.take()
   }
 
+  /** Any JavaScript with `doc` and `Y`: what a browser's console can do that the verbs cannot say. */
+  script (code) {
+    new Function('doc', 'Y', code)(this.doc, Y)
+    return this.take()
+  }
+
+  /** An update made by hand, as if this replica had written it: its provider sends it on. */
+  forge (updates) {
+    for (const update of updates) {
+      this.doc.transact((transaction) => {
+        Y.applyUpdate(this.doc, toBytes(update))
+        // Else Yjs would take a new client id: it believes that another tab has the same.
+        transaction.local = true
+      }, LOCAL)
+    }
+    return this.take()
+  }
+
   undo () { this.undoManager.undo(); return this.take() }
   redo () { this.undoManager.redo(); return this.take() }
 

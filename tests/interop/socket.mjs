@@ -32,8 +32,10 @@ const countingSocket = (browser) => class extends WebSocket {
   constructor (url, protocols) {
     super(url, protocols, { perMessageDeflate: false, maxPayload: 0 })
     browser.dials += 1
-    this.on('message', (message, isBinary) =>
-      browser.traffic.count('in', isBinary ? message : message.toString(), browser.keep))
+    this.on('message', (message, isBinary) => {
+      browser.traffic.count('in', isBinary ? message : message.toString(), browser.keep)
+      browser.wake()
+    })
     this.on('close', (code, reason) => {
       browser.closes.push({ code, reason: reason.toString() })
       browser.wake()
@@ -97,6 +99,8 @@ export class Browser {
   resume () { this.provider.ws?.resume() }
   /** Any bytes, past the provider. */
   inject (frame) { this.provider.ws.send(toBytes(frame)) }
+  /** A text frame. */
+  say (text) { this.provider.ws.send(text) }
 
   states () { return [...this.awareness.getStates()].map(([client, state]) => ({ client, state })) }
   setState (state) { this.awareness.setLocalState(state) }
@@ -124,6 +128,7 @@ export class Browser {
       denied: (flag) => (this.denied !== null) === flag,
       closes: (least) => this.closes.length >= least,
       dials: (least) => this.dials >= least,
+      state: ([client, key, value]) => stable(this.awareness.getStates().get(client)?.[key]) === stable(value),
       states: (count) => this.awareness.getStates().size === count,
       has: (entries) => entries.every(([root, key]) => this.doc.getMap(root).has(key)),
       lacks: (entries) => entries.every(([root, key]) => !this.doc.getMap(root).has(key)),

@@ -230,6 +230,15 @@ class YjsReplica:
         answer = self.peers.ask("transact", self.name, operations=list(operations), tracked=tracked)
         return self._sent(answer)
 
+    def script(self, code: str) -> list[bytes]:
+        """Run JavaScript with `doc` and `Y`; returns the updates that it sends."""
+        return self._sent(self.peers.ask("script", self.name, code=code))
+
+    def forge(self, *updates: bytes) -> list[bytes]:
+        """Apply updates as this replica's own; returns what it sends of them."""
+        texts = [_text(update) for update in updates]
+        return self._sent(self.peers.ask("forge", self.name, updates=texts))
+
     def undo(self) -> list[bytes]:
         """UndoManager.undo; returns the updates that it sends."""
         return self._sent(self.peers.ask("undo", self.name))
@@ -311,6 +320,7 @@ class YjsBrowser(YjsReplica):
         """Wait until all of `wanted` holds at once. Raises PeerError with what is the case instead.
 
         synced, connected, denied: bool · closes, dials: at least so many · states: awareness states
+        · state: (Yjs client id, property, value of its awareness state)
         · has, lacks: [(root, key), ...] · value: (root, key, value) · count: (root, entries)
         · content: everything.
         """
@@ -344,6 +354,10 @@ class YjsBrowser(YjsReplica):
     def inject(self, frame: bytes) -> None:
         """Send any bytes as one binary frame, past the provider."""
         self.peers.ask("inject", self.name, frame=_text(frame))
+
+    def say(self, text: str) -> None:
+        """Send a text frame, past the provider."""
+        self.peers.ask("say", self.name, text=text)
 
     def burst(self, root: str, key: str, value: Json, count: int) -> None:
         """`count` transactions that set this key, its `body` counting up from "0"."""
