@@ -183,3 +183,29 @@ def test_folders_of_tests_are_explained():
     }
     for folder in folders - {"conftest.py"}:
         assert f"`tests/{folder}`" in explained, folder
+
+
+OWN_PACE = {
+    "limits.commit_interval_ms", "limits.page_rest_s", "limits.presence_renewal_s", "limits.stop_s",
+    "page.any_writer_resolves", "page.commenters_annotate", "page.editors_resolve",
+    "page.clock_ahead_ms",
+}  # fmt: skip
+"""Settings below `limits` and `page` that no peer runs into as into a limit."""
+
+
+def test_every_limit_has_a_test_at_its_edge():
+    text = (ROOT / "docs/testing.md").read_text("utf-8")
+    shown = re.search(r"<!-- limits: .*?-->\n(.*?)\n<!-- /limits -->", text, re.DOTALL)
+    assert shown is not None
+    named: set[str] = set()
+    for line in shown[1].splitlines()[2:]:
+        what, names, tests = (cell.strip() for cell in line.strip("|").split("|"))
+        found = set(re.findall(r"`([\w.]+)`", names))
+        named |= found
+        assert tests.startswith("`") or found == {"limits.slice_ms"}, what
+        for path, listed in re.findall(r"`(tests/[\w/.]+)`: ([^;]*)", tests):
+            code = (ROOT / path).read_text("utf-8")
+            for name in re.findall(r"`(test_\w+)`", listed):
+                assert re.search(rf"^(?:async )?def {name}\(", code, re.MULTILINE), name
+    there = {one.name for one in settings() if one.name.startswith(("limits.", "page."))}
+    assert named == there - OWN_PACE | {"limits_off"}
