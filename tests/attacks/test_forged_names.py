@@ -1,6 +1,7 @@
 """Attacks with somebody else's name: in `creator`, in `by`, in the name of an entry; and with false times."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from arena import Scene
@@ -101,14 +102,12 @@ def test_any_past_will_do(scene: Scene) -> None:
         eve.transact([("set", "comments", "a1/f1", old)])
 
 
-def test_taking_an_id_that_somebody_uses_offline(scene: Scene) -> None:
-    # Who comes first has the id; the other is rolled back and both stay equal.
-    bob = scene.bob
-    bob.disconnect()
-    bob.transact([("set", "comments", "a1/f1", comment("bob", scene.marker))])
-    mine = comment("eve", "hers, and first")
-    with scene.attack(accepted=[("set", "comments", "a1/f1", mine)]) as eve:
-        eve.transact([("set", "comments", "a1/f1", mine)])
-        scene.settle()
-        bob.connect()
-        bob.wait(value=("comments", "a1/f1", mine))
+def test_an_id_that_somebody_else_took_meanwhile(stage: Callable[..., Scene]) -> None:
+    # If hers is to the right her replica has lost bob's for ever; else it has never shown hers.
+    scene = stage(offline=True)
+    ends = 4403 if scene.eve.client > scene.bob.client else "equal"
+    mine = comment("bob", "he was first")
+    with scene.attack(ends, accepted=[("set", "comments", "a1/f1", mine)]) as eve:
+        eve.transact([("set", "comments", "a1/f1", comment("eve", scene.marker))])
+        scene.bob.transact([("set", "comments", "a1/f1", mine)])
+        scene.ada.wait(has=[("comments", "a1/f1")])
