@@ -28,26 +28,9 @@ def appended(page: PageRow, event: EventEntry, now: int) -> EventParameters:
     """Give `event` its timestamp, `now` (ms) or later; the parameters of `INSERT`."""
     timestamp = page.next_timestamp(now)
     page.event_number += 1
-    crc = fields_crc(
-        timestamp,
-        page.event_number,
-        event.type,
-        event.broadcast_id,
-        event.user,
-        event.entity,
-        event.body,
-    )
-    return (
-        page.id,
-        timestamp,
-        page.event_number,
-        event.type,
-        event.broadcast_id,
-        event.user,
-        event.entity,
-        event.body,
-        crc,
-    )
+    said = (event.type, event.broadcast_id, event.user, event.entity, event.body)
+    crc = fields_crc(timestamp, page.event_number, *said)
+    return (page.id, timestamp, page.event_number, *said, crc)
 
 
 def events_after(db: sqlite3.Connection, page: PageRow, after: int, limit: int) -> list[EventRow]:

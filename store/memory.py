@@ -142,8 +142,10 @@ class MemoryStore:
     async def pages_with(self, tenant: str, root: str, name: str) -> list[str]:
         """The tenant's pages on which this key is there now."""
         self._open()
-        key = (readmodel.TABLES[root] and root, name)
-        return sorted(n for (t, n), page in self._pages.items() if t == tenant and key in page.keys)
+        if root not in readmodel.TABLES:
+            raise KeyError(root)
+        pages = [(n, page) for (owner, n), page in self._pages.items() if owner == tenant]
+        return sorted(n for n, page in pages if (root, name) in page.keys)
 
     async def pages_naming(
         self, tenant: str, user: str, texts: Sequence[str], ending: str

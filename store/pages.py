@@ -76,30 +76,7 @@ class PageRow:
     def __post_init__(self) -> None:
         self.entry = fields_crc(self.id, self.tenant, self.name)
 
-    def crc(self) -> int:
-        """The checksum that stands beside the row. Raises struct.error beyond 64 bits."""
-        numbers = _NUMBERS.pack(
-            self.epoch,
-            self.seq,
-            self.chain,
-            self.snapshot_seq,
-            self.updated,
-            self.last_event,
-            self.event_floor,
-            self.event_number,
-            self.events_gone,
-            self.log_gone,
-            self.gate_sum,
-        )
-        return zlib.crc32(numbers, self.entry)
-
-    def next_timestamp(self, now: int) -> int:
-        """The timestamp (ms) of the next event: rises whatever the clock `now` (ms) does."""
-        self.last_event = max(now, self.last_event + EVENT_STEP)
-        return self.last_event
-
-    def changed(self) -> tuple[int, ...]:
-        """The parameters of `save`."""
+    def _numbers(self) -> tuple[int, ...]:
         return (
             self.epoch,
             self.seq,
@@ -112,9 +89,20 @@ class PageRow:
             self.events_gone,
             self.log_gone,
             self.gate_sum,
-            self.crc(),
-            self.id,
         )
+
+    def crc(self) -> int:
+        """The checksum that stands beside the row. Raises struct.error beyond 64 bits."""
+        return zlib.crc32(_NUMBERS.pack(*self._numbers()), self.entry)
+
+    def next_timestamp(self, now: int) -> int:
+        """The timestamp (ms) of the next event: rises whatever the clock `now` (ms) does."""
+        self.last_event = max(now, self.last_event + EVENT_STEP)
+        return self.last_event
+
+    def changed(self) -> tuple[int, ...]:
+        """The parameters of `save`."""
+        return (*self._numbers(), self.crc(), self.id)
 
 
 def find(db: sqlite3.Connection, tenant: str, name: str) -> PageRow | None:

@@ -126,7 +126,8 @@ def run_list(chosen: argparse.Namespace) -> int:
     found = ask(chosen, "GET", "/tenants")["tenants"]
     if chosen.json:
         print(json.dumps(found, indent=2))
-    for tenant in () if chosen.json else found:
+        return 0
+    for tenant in found:
         state = "open" if tenant["open"] else "closed"
         print(f"{tenant['name']:24} {state:8} {', '.join(tenant['domains']) or '-'}")
     return 0

@@ -28,7 +28,6 @@ class Passage:
     suffix: str = ""
     start: int | None = None
     end: int | None = None
-    source: str | None = None
 
     def target(self) -> dict[str, Json]:
         """The W3C target. Raises ValueError where only one of `start` and `end` is given."""
@@ -42,10 +41,7 @@ class Passage:
             raise ValueError("a position needs both start and end")
         if self.start is not None:
             selectors.append({"type": "TextPositionSelector", "start": self.start, "end": self.end})
-        target: dict[str, Json] = {"selector": selectors}
-        if self.source is not None:
-            target["source"] = self.source
-        return target
+        return {"selector": selectors}
 
 
 def annotate(
@@ -92,11 +88,6 @@ def react(hand: Hand, item: Comment, emoji: str, on: bool) -> list[Operation]:
 def resolve(hand: Hand, item: Annotation, resolved: bool) -> list[Operation]:
     """Settle a discussion, or open it again."""
     return [("resolved", item.id, _by(hand) | {"resolved": resolved})]
-
-
-def close(hand: Hand, name: str, closed: bool) -> list[Operation]:
-    """Close an annotation (its id) or the whole page (`page`) for new comments, or open it."""
-    return [("closed", name, _by(hand) | {"closed": closed})]
 
 
 def delete(hand: Hand, mirror: Mirror, item: Annotation | Comment) -> list[Operation]:

@@ -103,13 +103,9 @@ class Unsaved:
 def _is_gone(state: Mirror, root: str, name: str) -> bool:
     """Whether a write to this key is a write on something deleted, which the rules refuse."""
     parts = name.split("/")
-    if root == "annotations":
-        return state.is_deleted(name)
-    if root == "comments":
-        return state.is_deleted(name)
     if root == "reactions":
         return state.is_deleted(parts[0]) or state.is_deleted("/".join(parts[:2]))
-    return root == "resolved" and state.is_deleted(name)
+    return root in ("annotations", "comments", "resolved") and state.is_deleted(name)
 
 
 def own_keys(before: Mirror, state: Mirror, user: str, escaped: str) -> list[Operation]:

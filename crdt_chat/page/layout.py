@@ -124,11 +124,6 @@ def user_of(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def comment_name(annotation: str, comment: str) -> str:
-    """The name of a comment's entry in `comments`."""
-    return f"{annotation}/{comment}"
-
-
 def deleted_name(entity: str, user: str) -> str:
     """The name in `deleted` under which `user` deletes an annotation or comment."""
     return f"{entity}/{encode_user(user)}"

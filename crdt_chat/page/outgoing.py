@@ -160,10 +160,10 @@ def learn(arrival: Arrival, index: Index) -> None:
             if draft.entry is None:
                 index.entries[root][name] = draft.entry = entry
     for client, placed in arrival.placed.items():
-        for struct, change, number in placed:
+        for struct, draft_of_it, number in placed:
             owner: Owner = BURNT
-            if change is not None and change.fate != "gc" and change.entry is not None:
-                owner = change.entry
-            elif change is not None and change.mended:
+            if draft_of_it is not None and draft_of_it.fate != "gc" and draft_of_it.entry:
+                owner = draft_of_it.entry
+            elif draft_of_it is not None and draft_of_it.mended:
                 owner = MENDED
             index.append(client, owner, number, struct.length)

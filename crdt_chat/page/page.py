@@ -35,7 +35,7 @@ EMPTY_UPDATE: Final = b"\x00\x00"
 """What a reader who has nothing answers to a step 1."""
 
 RESERVED: Final = 2**16
-"""Client ids below this may be the server's (design 4, "Server-made operations")."""
+"""Client ids below this may be the server's: small, so that people's concurrent edits win (design 4)."""
 
 
 class Page:

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote, urlsplit
 
 from crdt_chat.errors import Forbidden, Malformed
+from crdt_chat.page.layout import MAX_USER
 
 MAX_URL_ID = 2_048
 """Characters of a page name that a legacy client may give; encoded it still fits a request line."""
-
-MAX_USER = 255
-"""Characters of a user id (design 3)."""
 
 TRACKING = re.compile(
     r"utm_.*|gclid|gclsrc|dclid|gbraid|wbraid|fbclid|msclkid|twclid|ttclid|li_fat_id|igshid"

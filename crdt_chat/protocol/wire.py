@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crdt_chat.errors import Malformed
+from crdt_chat.page.lib0 import CUT_SHORT, read_uint, write_uint
 
 SYNC, AWARENESS, AUTH, QUERY_AWARENESS, CONTROL = 0, 1, 2, 3, 100
 STEP1, STEP2, UPDATE = 0, 1, 2
-
-MAX_INTEGER = 2**53 - 1
-"""lib0 integers are JavaScript numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +76,32 @@ Message = SyncStep1 | SyncStep2 | Update | Awareness | QueryAwareness | Control 
 
 def decode(frame: bytes) -> Message:
     """The one message in `frame`. Raises Malformed for anything else, trailing bytes included."""
-    kind, at = read_varuint(frame, 0)
-    if kind == SYNC:
-        step, at = read_varuint(frame, at)
-        payload, at = _read_bytes(frame, at)
-        message = _sync(step, payload)
-    elif kind == AWARENESS:
-        payload, at = _read_bytes(frame, at)
-        message = Awareness(_read_entries(payload))
-    elif kind == QUERY_AWARENESS:
-        message = QueryAwareness()
-    elif kind == CONTROL:
-        payload, at = _read_bytes(frame, at)
-        message = Control(_read_object(payload))
-    elif kind == AUTH:
-        return Ignored()
-    else:
-        raise Malformed("unknown message type")
-    if at != len(frame):
+    try:
+        message, at = _read_message(frame)
+    except CUT_SHORT:
+        raise Malformed("a message that is cut short or no UTF-8") from None
+    if at != len(frame) and not isinstance(message, Ignored):
         raise Malformed("bytes after the end of a message")
     return message
+
+
+def _read_message(frame: bytes) -> tuple[Message, int]:
+    kind, at = read_uint(frame, 0)
+    if kind == SYNC:
+        step, at = read_uint(frame, at)
+        payload, at = _read_bytes(frame, at)
+        return _sync(step, payload), at
+    if kind == AWARENESS:
+        payload, at = _read_bytes(frame, at)
+        return Awareness(_read_entries(payload)), at
+    if kind == QUERY_AWARENESS:
+        return QueryAwareness(), at
+    if kind == CONTROL:
+        payload, at = _read_bytes(frame, at)
+        return Control(_read_object(payload)), at
+    if kind == AUTH:
+        return Ignored(), at
+    raise Malformed("unknown message type")
 
 
 def _sync(step: int, payload: bytes) -> Message:
@@ -111,15 +115,15 @@ def _sync(step: int, payload: bytes) -> Message:
 
 
 def _read_entries(payload: bytes) -> tuple[AwarenessEntry, ...]:
-    count, at = read_varuint(payload, 0)
+    count, at = read_uint(payload, 0)
     if count > len(payload):
         raise Malformed("more awareness states than bytes")
     entries = []
     for _ in range(count):
-        client, at = read_varuint(payload, at)
-        clock, at = read_varuint(payload, at)
+        client, at = read_uint(payload, at)
+        clock, at = read_uint(payload, at)
         state, at = _read_bytes(payload, at)
-        entries.append(AwarenessEntry(client, clock, _text(state)))
+        entries.append(AwarenessEntry(client, clock, state.decode()))
     if at != len(payload):
         raise Malformed("bytes after the awareness states")
     return tuple(entries)
@@ -127,19 +131,12 @@ def _read_entries(payload: bytes) -> tuple[AwarenessEntry, ...]:
 
 def _read_object(payload: bytes) -> Mapping[str, Any]:
     try:
-        body = json.loads(_text(payload))
+        body = json.loads(payload.decode())
     except (ValueError, RecursionError):
         raise Malformed("a control frame that is not JSON") from None
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         raise Malformed("a control frame without a type")
     return body
-
-
-def _text(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        raise Malformed("text that is not UTF-8") from None
 
 
 def is_step1(frame: bytes) -> bool:
@@ -152,25 +149,8 @@ def is_step2(frame: bytes) -> bool:
     return frame.startswith(b"\x00\x01")
 
 
-def read_varuint(buffer: bytes, at: int) -> tuple[int, int]:
-    """The varuint at offset `at` and the offset behind it; at most 8 bytes (2^53 - 1)."""
-    value = shift = 0
-    while True:
-        if at >= len(buffer) or shift > 49:
-            raise Malformed("a number that does not end")
-        byte = buffer[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-    if value > MAX_INTEGER:
-        raise Malformed("a number beyond 2^53")
-    return value, at
-
-
 def _read_bytes(buffer: bytes, at: int) -> tuple[bytes, int]:
-    size, at = read_varuint(buffer, at)
+    size, at = read_uint(buffer, at)
     end = at + size
     if end > len(buffer):
         raise Malformed("a text or byte array longer than its message")
@@ -180,10 +160,7 @@ def _read_bytes(buffer: bytes, at: int) -> tuple[bytes, int]:
 def varuint(value: int) -> bytes:
     """`value` as a lib0 varuint."""
     out = bytearray()
-    while value > 0x7F:
-        out.append(0x80 | (value & 0x7F))
-        value >>= 7
-    out.append(value)
+    write_uint(out, value)
     return bytes(out)
 
 

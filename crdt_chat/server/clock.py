@@ -6,13 +6,11 @@ import secrets
 import time
 from collections.abc import Callable
 
+from crdt_chat.page.page import RESERVED
 from crdt_chat.server.services import Clock, Ids
 
 SUPPLY = 64
 """How many random ids are drawn at once."""
-
-SERVER_CLIENTS = 1 << 16
-"""Yjs client ids below this are the server's own: small, so that people's concurrent edits win."""
 
 
 def system_clock() -> Clock:
@@ -26,7 +24,7 @@ def system_ids(clock: Clock) -> Ids:
     return Ids(
         origin=_drawn(16),
         number=lambda: next(numbers),
-        client=lambda: 1 + secrets.randbelow(SERVER_CLIENTS - 1),
+        client=lambda: 1 + secrets.randbelow(RESERVED - 1),
         text=lambda: uuid7(clock.now(), os.urandom(10)),
     )
 

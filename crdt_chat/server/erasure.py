@@ -24,7 +24,8 @@ from crdt_chat.protocol import text_chat
 from crdt_chat.server.administration import Caller
 from crdt_chat.server.batch import event_entry
 from crdt_chat.server.erasure_log import ENTITY, NAMES, PAGE, USER, Erased, ErasureLog, digest
-from crdt_chat.server.rewriting import SPARE_CLIENT, kept_in, replacement
+from crdt_chat.server.loading import SPARE_CLIENT
+from crdt_chat.server.rewriting import kept_in, replacement
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
 from store.records import Rewrite, StoredPage

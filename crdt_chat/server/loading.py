@@ -9,6 +9,9 @@ from crdt_chat.page.verdict import GateRows
 from store.protocol import Store
 from store.records import StoredPage
 
+SPARE_CLIENT = 1
+"""What is only looked at writes nothing; it needs some client id of the server's all the same."""
+
 
 @dataclass(slots=True)
 class LoadedPage:

@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from crdt_chat.errors import PageBroken
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.server.loading import page_of
+from crdt_chat.server.loading import SPARE_CLIENT, page_of
 from store.errors import Quarantined
 from store.records import Projected, StoredPage
-
-SERVER_CLIENT = 1
-"""Any id will do: nothing is written."""
 
 
 def projected(stored: StoredPage) -> Iterator[Projected]:
     """Every key of the page's read model. Raises Quarantined if the log cannot be applied."""
     try:
-        page = page_of(stored, PageLimits(), SERVER_CLIENT)
+        page = page_of(stored, PageLimits(), SPARE_CLIENT)
         for root in ROOTS:
             for name, value in page.items(root):
                 yield Projected(root, name, json.dumps(value, ensure_ascii=False))

@@ -8,12 +8,9 @@ from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.server.epochs import clients_of_vector
-from crdt_chat.server.loading import page_of
+from crdt_chat.server.loading import SPARE_CLIENT, page_of
 from crdt_chat.server.services import Services
 from store.records import LogEntry, Projected, Rewrite, StoredPage
-
-SPARE_CLIENT = 1
-"""What is only read writes nothing; it needs some client id of the server's."""
 
 
 def kept_in(stored: StoredPage, limits: PageLimits) -> tuple[Page, Kept]:

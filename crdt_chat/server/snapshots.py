@@ -5,15 +5,13 @@ import logging
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import GateRows
+from crdt_chat.server.loading import SPARE_CLIENT
 from crdt_chat.server.room import Room
 
 log = logging.getLogger(__name__)
 
 ROWS = 500
 """A page in use gets a new snapshot after this many rows, an idle one when it has any."""
-
-SPARE_CLIENT = 1
-"""The verifying copy writes nothing; it needs some client id of the server's."""
 
 IDLE_ROWS = 50
 """Fewer rows than this are cheaper to replay than to snapshot again."""

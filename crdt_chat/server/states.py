@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from crdt_chat.errors import PageBroken
 from crdt_chat.page.merge import merge
+from crdt_chat.page.page import EMPTY_VECTOR
 from crdt_chat.protocol import wire
 from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.commits import Commits
@@ -29,8 +30,6 @@ SHARED = 32
 
 SHARED_BYTES = 1024 * 1024
 """How much they may weigh together, the first one exempt: a big page is the one worth sharing."""
-
-EMPTY_VECTOR = b"\x00"
 
 
 class States:

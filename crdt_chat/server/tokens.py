@@ -11,6 +11,7 @@ from typing import Any
 
 from crdt_chat.errors import Unauthorized
 from crdt_chat.identity import Grant, Role
+from crdt_chat.page.layout import MAX_USER
 from crdt_chat.server.keys import SERVER, TenantKey
 
 TOKEN_LIMIT = 8_192
@@ -20,7 +21,7 @@ CLOCK_SKEW_S = 30.0
 """How far the signer's clock may be ahead (`nbf`, `iat`). None for `exp`: it closes on time."""
 
 PAGES_LIMIT, PATTERN_LIMIT = 100, 2_048
-AVATAR_LIMIT, USER_LIMIT, NAME_LIMIT, JTI_LIMIT = 2_048, 255, 200, 100
+AVATAR_LIMIT, USER_LIMIT, NAME_LIMIT, JTI_LIMIT = 2_048, MAX_USER, 200, 100
 """Characters of the claims, and the number of page patterns."""
 
 ANONYMOUS = "anon:"

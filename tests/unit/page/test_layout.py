@@ -104,4 +104,3 @@ def test_parts_of_names() -> None:
     assert layout.user_of("a/c/👍/u") == "u"
     assert layout.is_entity("a/c")
     assert not layout.is_entity("page/c")
-    assert layout.comment_name("a", "c") == "a/c"

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from pycrdt import Awareness, Doc, Map, create_sync_message, create_update_message
 
 from crdt_chat.errors import Malformed
+from crdt_chat.page.lib0 import MAX_INTEGER
 from crdt_chat.protocol import wire
 
 payloads = st.binary(max_size=300)
 entries = st.builds(
     wire.AwarenessEntry,
-    st.integers(0, wire.MAX_INTEGER),
-    st.integers(0, wire.MAX_INTEGER),
+    st.integers(0, MAX_INTEGER),
+    st.integers(0, MAX_INTEGER),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
 )
 
@@ -57,6 +58,7 @@ def test_what_pycrdt_sends_is_understood() -> None:
         b"",
         b"\x00",
         b"\x00\x03\x00",
+        b"\x00\x02\x80\x00",
         b"\x00\x02\x05abc",
         b"\x00\x02\x00\x00",
         b"\x05",
