@@ -2,17 +2,19 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from crdt_chat.server.metrics import CONTENT_TYPE
+from crdt_chat.server.origins import LOCAL, is_local
 from crdt_chat.server.versions import versions
 
 FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers of a request that came through a proxy: its loopback address is the proxy's."""
-NO_STORE = {"cache-control": "no-store"}
+PLAIN_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def routes(
@@ -32,21 +34,21 @@ def routes(
     stands_on = {**versions(), **version}
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+        return JSONResponse({"status": "ok"}, headers=PLAIN_HEADERS)
 
     async def readyz(_request: Request) -> Response:
         found = list(problems())
         status = {"status": "not ready", "problems": found} if found else {"status": "ready"}
-        return JSONResponse(status, 503 if found else 200, headers=NO_STORE)
+        return JSONResponse(status, 503 if found else 200, headers=PLAIN_HEADERS)
 
     async def show_version(_request: Request) -> Response:
-        return JSONResponse(stands_on, headers=NO_STORE)
+        return JSONResponse(stands_on, headers=PLAIN_HEADERS)
 
     async def metrics(request: Request) -> Response:
         if not (is_direct_loopback(request) or is_admin(request)):
             sentence = "Metrics are for direct requests from this machine or with an admin's token."
-            return PlainTextResponse(sentence + "\n", 403, headers=NO_STORE)
-        return Response(render_metrics(), media_type=CONTENT_TYPE, headers=NO_STORE)
+            return PlainTextResponse(sentence + "\n", 403, headers=PLAIN_HEADERS)
+        return Response(render_metrics(), media_type=CONTENT_TYPE, headers=PLAIN_HEADERS)
 
     return [
         Route("/healthz", healthz),
@@ -57,8 +59,14 @@ def routes(
 
 
 def is_direct_loopback(request: HTTPConnection) -> bool:
-    """Whether `request` was made on this machine and reached us without a proxy."""
+    """Whether `request` was made on this machine, under a name of it, and reached us without a proxy.
+
+    The name, because any web site can let its own name mean 127.0.0.1 to a reader's browser (DNS
+    rebinding); what she has here would be of its own origin then.
+    """
     if request.client is None or any(name in request.headers for name in FORWARDING):
+        return False
+    if not is_local(_hostname(request.headers.get("host", LOCAL))):
         return False
     try:
         address = ipaddress.ip_address(request.client.host)
@@ -67,3 +75,11 @@ def is_direct_loopback(request: HTTPConnection) -> bool:
     # a dual-stack socket sees 127.0.0.1 as ::ffff:127.0.0.1
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def _hostname(host: str) -> str:
+    """The name in a Host header, "" for what is none (RFC 9110, 7.2)."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

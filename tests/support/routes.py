@@ -4,11 +4,13 @@ A route that is in the server's table and not here fails tests/unit/server/test_
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
+import anyio
 import httpx
 import jwt
 
@@ -118,7 +120,7 @@ def rows(stored: str = "fluid") -> list[Row]:
 
 
 SOCKETS = ("/sub", "/sub/", "/ws/{tenant}/{page}")
-"""Routes of WebSockets; who may come there is tried in tests/interop/test_trust.py."""
+"""Routes of WebSockets; every caller tries them in tests/unit/server/test_entrances.py."""
 
 
 def token(caller: str, app: App, *, tenant: str = "acme") -> str | None:
@@ -155,3 +157,34 @@ def client(app: App, *, address: str = "203.0.113.5") -> httpx.AsyncClient:
     """An HTTP client of it, from another machine."""
     transport = httpx.ASGITransport(app, client=(address, 4321))
     return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def knock(
+    app: App, path: str, query: str = "", headers: Mapping[str, str] | None = None
+) -> int | None:
+    """Open a WebSocket and leave when it has said something: None, or the code it was closed with."""
+    told: list[Any] = []
+    done = anyio.Event()
+    came = iter([{"type": "websocket.connect"}])
+
+    async def receive() -> Any:
+        for message in came:
+            return message
+        await done.wait()
+        return {"type": "websocket.disconnect", "code": 1000, "reason": ""}
+
+    async def send(message: Any) -> None:
+        if message["type"] in ("websocket.send", "websocket.close"):
+            told.append(message)
+            done.set()
+
+    lines = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    scope = {
+        "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "ws",
+        "path": unquote(path), "raw_path": path.encode(), "query_string": query.encode(),
+        "headers": lines, "client": ("203.0.113.5", 4321), "server": None, "subprotocols": [],
+    }  # fmt: skip
+    with anyio.fail_after(10):
+        await app(scope, receive, send)
+    code: int | None = told[0].get("code")
+    return code

@@ -19,7 +19,7 @@ async def get(path: str, *, problems=(), client="127.0.0.1", headers=None, is_ad
         )
     )
     transport = httpx.ASGITransport(app, client=(client, 1234))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.get(path, headers=headers)
 
 
@@ -60,6 +60,25 @@ async def test_metrics_answer_nobody_from_elsewhere(client):
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
 async def test_metrics_do_not_take_a_proxy_for_this_machine(header):
     assert (await get("/metrics", headers={header: "192.0.2.1"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8700", 200),
+        ("[::1]:8700", 200),
+        ("LOCALHOST", 200),
+        ("evil.example:8700", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1@evil.example", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+async def test_a_name_that_a_web_site_gave_this_machine_is_none_of_its_names(host, status):
+    """DNS rebinding: to the browser it is the site's own origin, so there is no Origin to look at."""
+    assert (await get("/metrics", headers={"host": host})).status_code == status
 
 
 async def test_metrics_answer_an_admin_from_elsewhere():
