@@ -1,63 +1,53 @@
-"""Cut the power under a writing store, again and again, and count what was acknowledged and is lost.
+"""Cut the power under a writing store or server, again and again, and count what is lost.
 
-`sudo python bench/power_cut.py [--cuts 12] [--seed 1] [--synchronous FULL]`, on Linux, as root: the file
-lies on an ext4 in a loop device, whose FS_IOC_SHUTDOWN forgets what was not synced. NORMAL shows
-that the cut is one: it loses most of what was acknowledged.
+sudo python bench/power_cut.py --rounds 50 --seed 1             twelve writers on the bare store
+sudo python bench/power_cut.py --rounds 50 --seed 1 --server    real clients on the real server
+sudo python bench/power_cut.py --rounds 5 --synchronous NORMAL  the control: it loses most of all
+
+As root on Linux: the file lies on an ext4 in a loop device, whose FS_IOC_SHUTDOWN forgets what was not
+synced. Each round has the next seed.
 """
 
 import argparse
-import contextlib
-import fcntl
-import os
 import random
-import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import anyio
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from store import open_store
+from crashes import crashed  # noqa: E402
+from loop_disk import LoopDisk, loop_disk  # noqa: E402
+from server import RealServer  # noqa: E402
+from yjs_peer import YjsPeers  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
-FS_IOC_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
+from store import open_store  # noqa: E402
+
 WRITER = ROOT / "tests" / "support" / "kept_writer.py"
 Acknowledged = dict[tuple[str, int], str]
 
 
-@contextlib.contextmanager
-def mounted(image: Path, where: Path) -> Iterator[Path]:
-    """The image's file system, and the store's file on it."""
-    subprocess.run(["mount", "-o", "loop", image, where], check=True)
-    try:
-        yield where / "kept.db"
-    finally:
-        subprocess.run(["umount", where], check=True)
-
-
-def written_until_cut(file: Path, turn: int, lines: int, synchronous: str) -> Acknowledged:
+def written_until_cut(disk: LoopDisk, seed: int, synchronous: str) -> Acknowledged:
     """Start a writer, cut the power after some lines; what it had acknowledged."""
-    command = [sys.executable, str(WRITER), str(file), str(turn), synchronous]
+    lines = random.Random(seed).randint(20, 600)
+    command = [sys.executable, str(WRITER), str(disk.where / "kept.db"), str(seed), synchronous]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         said = [process.stdout.readline() for _ in range(lines)]
-        disk = os.open(file.parent, os.O_RDONLY)
-        fcntl.ioctl(disk, FS_IOC_SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))
-        os.close(disk)
-        process.kill()
+        disk.cut_under(process)
         said += process.stdout.readlines()
     words = [line.decode().split() for line in said if line.endswith(b"\n")]
     return {(line[0], int(line[1])): line[2] for line in words if len(line) == 3}
 
 
-async def lost(file: Path, acknowledged: Acknowledged) -> int:
-    """How many of these are not there any more; the rest of the file must verify."""
+async def lost(file: Path, acknowledged: Acknowledged) -> list[str]:
+    """Which of these are not there any more; the rest of the file must verify."""
     kept = open_store(file)
     problems = (await kept.integrity()).problems
-    assert not problems, problems
     there: Acknowledged = {}
     for page in {page for page, _ in acknowledged}:
         stored = await kept.load("t", page)
@@ -67,36 +57,77 @@ async def lost(file: Path, acknowledged: Acknowledged) -> int:
             there |= {(page, seq): text for seq, text in enumerate(texts, 1)}
     await kept.close()
     # A rewritten page keeps its newest text only.
-    return sum(
-        there.get(key) != text for key, text in acknowledged.items() if key[0] != "rewritten"
-    )
+    return [str(problem) for problem in problems] + [
+        f"{key[0]} {key[1]}"
+        for key, text in acknowledged.items()
+        if key[0] != "rewritten" and there.get(key) != text
+    ]
 
 
-def main() -> None:
-    """Cut, mount again, compare; print one line."""
+def under_a_store(disk: LoopDisk, seed: int, synchronous: str) -> tuple[int, list[str]]:
+    """One cut under the bare store: how much was acknowledged, and what of it is lost."""
+    acknowledged = written_until_cut(disk, seed, synchronous)
+    disk.unmount()
+    disk.mount()
+    return len(acknowledged), anyio.run(lost, disk.where / "kept.db", acknowledged)
+
+
+def under_a_server(
+    disk: LoopDisk, peers: YjsPeers, server: RealServer, seed: int
+) -> tuple[int, list[str]]:
+    """One cut under the real server and its clients."""
+
+    def crash(server: RealServer) -> None:
+        disk.cut_under(server.process)
+        server.kill()
+        disk.unmount()
+        disk.mount()
+
+    outcome = crashed(peers, server, seed, f"round-{seed}", crash)
+    return outcome.seen + outcome.acknowledged + outcome.events, outcome.lost
+
+
+def main() -> int:
+    """Run the rounds; 1 if anything was lost."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--cuts", type=int, default=12)
-    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--rounds", type=int, default=50)
+    options.add_argument("--seed", type=int, default=1, help="of the first round")
     options.add_argument("--synchronous", default="FULL", choices=["FULL", "NORMAL"])
+    options.add_argument("--server", action="store_true", help="real clients on the real server")
     args = options.parse_args()
-    chance = random.Random(args.seed)
     total = gone = 0
-    with tempfile.TemporaryDirectory() as folder:
-        image, where = Path(folder) / "image", Path(folder) / "mount"
-        where.mkdir()
-        image.touch()
-        os.truncate(image, 200 * 1024 * 1024)
-        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-        for turn in range(args.cuts):
-            with mounted(image, where) as file:
-                lines = chance.randint(20, 600)
-                acknowledged = written_until_cut(file, turn, lines, args.synchronous)
-            with mounted(image, where) as file:
-                gone += anyio.run(lost, file, acknowledged)
-            total += len(acknowledged)
-    print(f"seed {args.seed}, synchronous={args.synchronous}, {args.cuts} power cuts:", end=" ")
-    print(f"{total} acknowledged, {gone} lost")
+    began = time.perf_counter()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        loop_disk(Path(folder)) as disk,
+        YjsPeers() as peers,
+    ):
+        server = RealServer(disk.where)
+        server.log_path = Path(folder) / "server.log"
+        if args.server:
+            server.start()
+        try:
+            for seed in range(args.seed, args.seed + args.rounds):
+                if args.server:
+                    promised, missing = under_a_server(disk, peers, server, seed)
+                else:
+                    promised, missing = under_a_store(disk, seed, args.synchronous)
+                total, gone = total + promised, gone + len(missing)
+                if missing:
+                    print(f"\nseed {seed}: {len(missing)} lost, {missing[:3]}")
+                print(f"\rseed {seed}: {gone} of {total} lost", end="", flush=True)
+        finally:
+            if not server.gone:
+                server.kill()
+    seconds = (time.perf_counter() - began) / args.rounds
+    means = "server and clients" if args.server else f"store, synchronous={args.synchronous}"
+    last = args.seed + args.rounds - 1
+    print(
+        f"\rseeds {args.seed}..{last}, {args.rounds} power cuts under {means}, {seconds:.1f} s each:"
+    )
+    print(f"{total:8d}  promised\n{gone:8d}  lost")
+    return 1 if gone else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

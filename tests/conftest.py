@@ -5,6 +5,7 @@ What a test counts with `record_property(name, number)` is added up and shown th
 
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -17,6 +18,8 @@ NEEDS = {
     "browser": "Chromium: on Debian, apt-get install chromium",
     "nginx": "nginx: on Debian, apt-get install nginx",
     "caddy": "Caddy: on Debian, apt-get install caddy",
+    "cc": "Linux and a C compiler: on Debian, apt-get install gcc libc6-dev",
+    "loop": "Linux, root and a loop device: a file system of its own to fill and to cut off",
 }
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -29,6 +32,8 @@ def missing() -> dict[str, str]:
         "browser": any(shutil.which(name) for name in CHROMIUMS),
         "nginx": shutil.which("nginx") is not None,
         "caddy": shutil.which("caddy") is not None,
+        "cc": sys.platform == "linux" and shutil.which("cc") is not None,
+        "loop": os.geteuid() == 0 and os.path.exists("/dev/loop-control"),
     }
     return {name: needs for name, needs in NEEDS.items() if not there[name]}
 

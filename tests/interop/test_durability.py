@@ -1,11 +1,47 @@
 """Nothing acknowledged is lost: what the server called saved, or showed to anybody, outlives kill -9."""
 
+import shutil
+
 import pytest
+from crashes import crashed
 from entries import annotation, comment, fresh
 from raw_client import raw_client
 from server import RealServer
+from yjs_peer import YjsPeers
 
 from crdt_chat.protocol import wire
+
+
+@pytest.mark.node
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 5, 10, 15])
+def test_kill_9_under_load_loses_nothing_that_was_promised_and_all_agree(
+    yjs: YjsPeers, server: RealServer, first: int
+) -> None:
+    """Twenty rounds of what bench/kill.py does for as long as one likes."""
+    promised = 0
+    for seed in range(first, first + 5):
+        outcome = crashed(yjs, server, seed, f"round-{seed}")
+        assert outcome.lost == [], f"seed {seed}"
+        promised += outcome.seen + outcome.acknowledged + outcome.events
+    assert promised > 100
+
+
+@pytest.mark.node
+def test_a_server_that_forgets_is_noticed(yjs: YjsPeers, server: RealServer) -> None:
+    older = server.db.with_name("older.db")
+
+    def forget(server: RealServer) -> None:
+        server.kill()
+        shutil.copy(older, server.db)
+        for name in ("-wal", "-shm"):
+            server.db.with_name(server.db.name + name).unlink(missing_ok=True)
+
+    server.stop()
+    shutil.copy(server.db, older)
+    server.start()
+    lost = crashed(yjs, server, 4, "p", forget).lost
+    assert {what.split(":")[0] for what in lost} == {"seen", "acknowledged", "event"}
 
 
 def test_what_was_called_saved_outlives_kill_9(server: RealServer) -> None:

@@ -1,5 +1,6 @@
 """A real crdt-chat server in its own process, to be killed, stopped and started again by tests."""
 
+import os
 import signal
 import socket
 import ssl
@@ -9,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class RealServer:
 
     Stays on the same port and file over `kill`, `stop` and `start`. `tenants` are open ones;
     `arguments` go to the command line as they are. trust: what to trust where it speaks TLS.
+    environment: variables added to our own.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class RealServer:
         tenants: Sequence[str] = ("demo",),
         arguments: Sequence[str] = (),
         trust: ssl.SSLContext | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.trust = trust
+        self._environment = os.environ | (environment or {})
         self.port = free_port()
         self.db = folder / "crdt-chat.db"
         self.log_path = folder / "server.log"
@@ -84,7 +88,9 @@ class RealServer:
         """Start the process and return when it answers /readyz."""
         assert self._process is None, "the server is running already"
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, env=self._environment
+            )
         try:
             self._await_ready()
         except BaseException:
