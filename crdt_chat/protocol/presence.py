@@ -147,7 +147,7 @@ def _with_user(text: str, grant: Grant, limit: int) -> str | None:
     if len(text.encode()) > limit:
         return None
     try:
-        state = json.loads(text)
+        state = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Malformed("an awareness state that is not JSON") from None
     if state is None:
@@ -163,4 +163,14 @@ def _with_user(text: str, grant: Grant, limit: int) -> str | None:
             if isinstance(said.get(name), str) and len(said[name]) <= 32:
                 user[name] = said[name]
     state["user"] = user
-    return json.dumps(state, separators=(",", ":"), ensure_ascii=False)
+    try:
+        kept = json.dumps(state, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        kept.encode()
+    except (ValueError, RecursionError):
+        # Half of a surrogate pair, 1e999: every reader's parser would break on it.
+        raise Malformed("an awareness state that others cannot read") from None
+    return kept
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is Python's JSON, nobody else's")

@@ -112,3 +112,14 @@ def test_states_too_large_are_dropped_and_bad_ones_malformed() -> None:
     for text in ("{", "[1]", "7", '"x"'):
         with pytest.raises(Malformed):
             presence.accept(1, [wire.AwarenessEntry(11, 1, text)], 1)
+
+
+@pytest.mark.parametrize(
+    "word", ["NaN", "-Infinity", "1e999", '"\\ud800"', "[" * 2_000 + "]" * 2_000]
+)
+def test_a_state_that_would_break_every_readers_parser_is_malformed(word: str) -> None:
+    presence = Presence(64 * 1024)
+    presence.join(1, ADA)
+    presence.bind(1, 11)
+    with pytest.raises(Malformed):
+        presence.accept(1, [wire.AwarenessEntry(11, 1, f'{{"word": {word}}}')], 5)
