@@ -25,12 +25,12 @@ def backup(source: Path, target: Path) -> None:
         finally:
             db.close()
         check_copy(part)
-        _sync(part)
+        schema.sync(part)
         # link, not rename: it fails if somebody has made the target meanwhile.
         os.link(part, target)
     finally:
         part.unlink(missing_ok=True)
-    _sync(target.parent)
+    schema.sync(target.parent)
 
 
 def carry_over(old: Path, new: Path) -> None:
@@ -65,12 +65,3 @@ def check_copy(copy: Path) -> None:
         db.close()
     if found != ("ok",) or version != schema.VERSION:
         raise Damaged(f"the copy does not verify: {found[0]}")
-
-
-def _sync(path: Path) -> None:
-    """VACUUM INTO does not sync what it writes; a directory entry needs it, too."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
-from store import moderation, readmodel, tenants
+from store import readmodel
 from store.errors import Closed, StoreError
 from store.faults import UNREADABLE
 from store.integrity import differences
@@ -18,6 +18,7 @@ from store.memory_page import (
     said,
     shows,
 )
+from store.moderation import ModerationTables
 from store.protocol import Project
 from store.records import (
     Appended,
@@ -38,6 +39,7 @@ from store.records import (
     StoredPage,
     UsageRow,
 )
+from store.tenants import TenantTables
 
 _DAY_MS = 86_400_000
 Name = tuple[str, str]
@@ -50,8 +52,8 @@ class MemoryStore:
         self._pages: dict[Name, MemoryPage] = {}
         self._usage: dict[tuple[str, int, str, str], int] = {}
         self._closed = False
-        self.trust = tenants.in_memory()
-        self.moderation = moderation.in_memory()
+        self.trust = TenantTables.in_memory()
+        self.moderation = ModerationTables.in_memory()
 
     def _open(self) -> None:
         if self._closed:

@@ -1,13 +1,11 @@
 """What readers flagged and moderators did, with reasons: rows beside the pages, erased with them."""
 
 import sqlite3
-import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+from store.beside import BesideTables
 
 TABLES = (
     """
@@ -71,16 +69,10 @@ _COLUMNS = "tenant, page, at, user, action, entity, reason"
 _SELECT = f"SELECT {_COLUMNS}, id FROM moderation WHERE tenant = ?"  # noqa: S608
 
 
-class ModerationTables:
-    """Implements Moderated. write runs its argument alone where it may write, read anywhere."""
+class ModerationTables(BesideTables):
+    """Implements Moderated."""
 
-    def __init__(
-        self,
-        read: Callable[[Work[object]], Awaitable[object]],
-        write: Callable[[Work[object]], Awaitable[object]],
-    ) -> None:
-        self._read = read
-        self._write = write
+    statements = TABLES
 
     async def note(self, entry: ModerationEntry) -> int:
         """Append an entry."""
@@ -90,7 +82,7 @@ class ModerationTables:
         def work(db: sqlite3.Connection) -> int:
             return db.execute(query, (*values, entry.entity, entry.reason)).lastrowid or 0
 
-        return await self._write(work)  # type: ignore[return-value]  # what work returns
+        return await self._writing(work)
 
     async def of(self, tenant: str, page: str) -> list[ModerationEntry]:
         """The entries of a page."""
@@ -114,7 +106,7 @@ class ModerationTables:
         def work(db: sqlite3.Connection) -> list[ModerationEntry]:
             return [ModerationEntry(*row) for row in db.execute(_SELECT + where, values)]
 
-        return await self._read(work)  # type: ignore[return-value]  # what work returns
+        return await self._reading(work)
 
     async def erase(
         self,
@@ -140,18 +132,4 @@ class ModerationTables:
                 below = f"{entity}/"
                 db.execute(gone + here, (tenant, page, entity, len(below), below))
 
-        await self._write(work)
-
-
-def in_memory() -> ModerationTables:
-    """Tables of their own that nothing outlives, for the store in memory."""
-    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    for statement in TABLES:
-        db.execute(statement)
-
-    async def run(work: Work[object]) -> object:
-        return work(db)
-
-    tables = ModerationTables(run, run)
-    weakref.finalize(tables, db.close)
-    return tables
+        await self._writing(work)

@@ -223,8 +223,19 @@ def copy_before_migration(db: sqlite3.Connection, path: Path, version: int) -> P
         part.unlink(missing_ok=True)
         create_private(part)
         db.execute("VACUUM INTO ?", (os.fspath(part),))
+        sync(part)
         part.replace(target)
+        sync(target.parent)
     return target
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder durable: VACUUM INTO does not, and a directory entry needs it, too."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def migrations() -> "Migrations":

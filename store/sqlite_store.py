@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from store import backup, epochs, integrity, journal, pages, readmodel, retention, schema
 from store.batch import Heads
+from store.beside import Work
 from store.faults import of_file
 from store.lock import FileLock
 from store.moderation import ModerationTables
@@ -52,12 +53,11 @@ class SqliteStore(SqliteReader):
         self._begin(complete=directory_holds(db))
         reopen = partial(schema.connect, self.path)
         self._writer = Writer(db, Heads(complete=self._complete), reopen)
-        self.trust = TenantTables(
-            self._readers.read, lambda work: self._writer.call(lambda db, _: work(db))
-        )
-        self.moderation = ModerationTables(
-            self._readers.read, lambda work: self._writer.call(lambda db, _: work(db))
-        )
+        self.trust = TenantTables(self._readers.read, self._write)
+        self.moderation = ModerationTables(self._readers.read, self._write)
+
+    async def _write(self, work: Work[object]) -> object:
+        return await self._writer.call(lambda db, _: work(db))
 
     def _open(self) -> sqlite3.Connection:
         if not self.path.exists():

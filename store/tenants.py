@@ -1,21 +1,18 @@
 """Tenants, revocations, roles given by hand, the server's own secret and the audit log.
 
 Few rows, read whole at start: what a row says beyond its keys is JSON that only the chat reads. One
-implementation for both stores: `TenantTables` is given a way to run its SQL.
+implementation for both stores (beside.py).
 """
 
 import json
 import sqlite3
-import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from store.beside import BesideTables
 from store.checksums import fields_crc
-
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
 FIXED = """
     CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit
@@ -186,28 +183,10 @@ _AUDIT = (
 )
 
 
-class TenantTables:
-    """Implements Trust. write runs its argument alone in a thread that may write, read in another."""
+class TenantTables(BesideTables):
+    """Implements Trust."""
 
-    def __init__(
-        self,
-        read: Callable[[Work[object]], Awaitable[object]],
-        write: Callable[[Work[object]], Awaitable[object]],
-    ) -> None:
-        self._read = read
-        self._write = write
-
-    async def _reading(self, work: Work[T]) -> T:
-        return await self._read(work)  # type: ignore[return-value]  # what work returns
-
-    async def _writing(self, work: Work[T]) -> T:
-        def transaction(db: sqlite3.Connection) -> T:
-            db.execute("BEGIN IMMEDIATE")
-            value = work(db)
-            db.execute("COMMIT")
-            return value
-
-        return await self._write(transaction)  # type: ignore[return-value]  # what work returns
+    statements = TABLES
 
     async def tenants(self) -> list[TenantRow]:
         """All tenants by name."""
@@ -348,24 +327,6 @@ class TenantTables:
             return found[::-1] if wanted.newest else found
 
         return await self._reading(work)
-
-
-def in_memory() -> TenantTables:
-    """Tables of their own that nothing outlives, for the store in memory."""
-    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    for statement in TABLES:
-        db.execute(statement)
-
-    async def run(work: Work[object]) -> object:
-        try:
-            return work(db)
-        finally:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-
-    tables = TenantTables(run, run)
-    weakref.finalize(tables, db.close)
-    return tables
 
 
 def names_in(path: Path) -> list[str]:

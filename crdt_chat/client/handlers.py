@@ -1,5 +1,6 @@
 """The handlers of a sync page: called one after the other, in a thread that may use the page."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -22,12 +23,16 @@ class Handlers:
     def __init__(self) -> None:
         self._waiting: queue.Queue[tuple[Handler, Event] | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def add(self, kind: EventType, handler: Handler) -> Callable[[Event], None]:
         """A listener (Peer.listen) that has `handler` called with the events of one type."""
         if self._thread is None:
             self._thread = threading.Thread(
-                target=_work, args=(self._waiting,), name="crdt-chat handlers", daemon=True
+                target=_work,
+                args=(self._waiting, self._ended),
+                name="crdt-chat handlers",
+                daemon=True,
             )
             self._thread.start()
 
@@ -38,18 +43,21 @@ class Handlers:
         return deliver
 
     def close(self) -> None:
-        """No more handlers are called."""
-        self._put(None)
+        """No more handlers are called; one that is at work goes on to its end."""
+        self._ended.set()
+        # Where the queue is full the thread does not wait on it.
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
 
-    def _put(self, item: tuple[Handler, Event] | None) -> None:
+    def _put(self, item: tuple[Handler, Event]) -> None:
         try:
             self._waiting.put_nowait(item)
         except queue.Full:
             log.warning("handlers of page events are too slow: an event is dropped")
 
 
-def _work(waiting: "queue.Queue[tuple[Handler, Event] | None]") -> None:
-    while (item := waiting.get()) is not None:
+def _work(waiting: "queue.Queue[tuple[Handler, Event] | None]", ended: threading.Event) -> None:
+    while (item := waiting.get()) is not None and not ended.is_set():
         handler, event = item
         try:
             handler(event)

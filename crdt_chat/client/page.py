@@ -54,7 +54,7 @@ class Page:
         self._host = Host(page, f"crdt-chat {key.tenant}/{key.page}")
         self._handlers = Handlers()
         # A page that nobody closes must not keep its thread, nor lose what can still be sent.
-        self._abandoned = weakref.finalize(self, self._host.abandon)
+        self._abandoned = weakref.finalize(self, _leave, self._host, self._handlers)
 
     def __enter__(self) -> Self:
         return self
@@ -191,8 +191,7 @@ class Page:
         It may use the page. An error in it is logged, and the next event comes all the same. The
         callable returned ends it.
         """
-        deliver = self._handlers.add(event, handler)
-        return self._host.call(lambda: self._page.listen(deliver))
+        return self._host.call(lambda: self._page.listen(self._handlers.add(event, handler)))
 
     def events(self, *types: EventType, timeout: float | None = None) -> Iterator[Event]:
         """What others do from now on; ends after `timeout` seconds of silence, or at close().
@@ -208,3 +207,8 @@ class Page:
 
     def _repr_html_(self) -> str:
         return self._host.call(self._page._repr_html_)
+
+
+def _leave(host: Host, handlers: Handlers) -> None:
+    handlers.close()
+    host.abandon()

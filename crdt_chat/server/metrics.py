@@ -5,7 +5,7 @@ memory, and would tell one tenant about another (promises 4 and 5). Counts per t
 store's usage table.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
@@ -30,10 +30,10 @@ class Traffic:
     Only the event loop's thread may count here.
     """
 
-    __slots__ = ("bytes_in", "bytes_out", "frames_in", "frames_out")
+    __slots__ = ("bytes_in", "bytes_out", "frames_in", "frames_out", "lags")
 
     def __init__(self) -> None:
-        self.frames_in = self.bytes_in = self.frames_out = self.bytes_out = 0
+        self.frames_in = self.bytes_in = self.frames_out = self.bytes_out = self.lags = 0
 
     def received(self, size: int) -> None:
         """Count one frame of `size` bytes from a peer."""
@@ -56,6 +56,8 @@ class Traffic:
             family.add_metric(["in"], inward)
             family.add_metric(["out"], outward)
             yield family
+        about = "Times that a connection went over its outbox limit"
+        yield CounterMetricFamily("crdt_chat_lags", about, value=self.lags)
 
 
 class Metrics:
@@ -81,7 +83,6 @@ class Metrics:
         self._users = self._gauge("users", "Distinct users, summed over open pages")
         self._pages = self._gauge("pages_open", "Pages in memory")
         self._lagging = self._gauge("connections_lagging", "Connections over their outbox limit")
-        self._lags = self._counter("lags", "Times that a connection went over its outbox limit")
         self._closes = self._counter("closes", "Connections closed by the server", ["code"])
         self._awareness = self._counter("awareness_changes", "Awareness changes", ["outcome"])
 
@@ -142,14 +143,12 @@ class Metrics:
         """`by` pages came into memory (or, negative, were evicted)."""
         self._pages.inc(by)
 
-    def lagging_changed(self, by: int) -> None:
-        """`by` connections went over their outbox limit (or, negative, caught up or left)."""
-        self._lagging.inc(by)
-        if by > 0:
-            self._lags.inc(by)
+    def follow_lagging(self, count: Callable[[], int]) -> None:
+        """`count` is asked at each scrape how many connections are over their outbox limit."""
+        self._lagging.set_function(count)
 
     def awareness(self, *, forwarded: int = 0, dropped: int = 0) -> None:
-        """Awareness changes passed on, and those dropped as foreign, too large or too frequent."""
+        """Awareness changes passed on, and those that gave way to a newer one of their sender."""
         self._awareness.labels("forwarded").inc(forwarded)
         self._awareness.labels("dropped").inc(dropped)
 

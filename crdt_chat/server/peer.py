@@ -88,6 +88,7 @@ class Peer:
             outbox.seq = seq
             return True
         outbox.increment(frame, seq)
+        self.traffic.lags += outbox.lagging
         self.wake()
         return False
 

@@ -37,12 +37,16 @@ class Rooms:
     def __init__(self, services: Services) -> None:
         self.services = services
         self._places: dict[PageKey, Place] = {}
+        services.metrics.follow_lagging(self._lagging)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Room]:
         return iter([place.room for place in self._places.values() if place.room is not None])
+
+    def _lagging(self) -> int:
+        return sum(peer.outbox.lagging for room in self for peer in room.peers.values())
 
     def find(self, key: PageKey) -> Room | None:
         """The room of `key`, if it is in memory now."""

@@ -1,5 +1,6 @@
 """Pages over real sockets, against a minimal y-websocket server: offline first, and back again."""
 
+import contextlib
 import gc
 import logging
 import socket
@@ -193,6 +194,31 @@ def test_handlers_may_use_the_page_and_one_that_fails_stops_nothing(
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
         ZeroDivisionError
     ]
+
+
+def test_after_the_end_no_handler_is_called_and_no_thread_waits(server: PlainServer) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def slow(event: Event) -> None:
+        seen.append(event.detail)
+        at_work.set()
+        go_on.wait(10)
+
+    with contextlib.suppress(ZeroDivisionError), connect(server.url, PAGE, "ada") as page:
+        page.on("status", slow)
+        server.stop()
+        assert at_work.wait(10)
+        server.start()
+        until(lambda: page.status == "synced")
+        raise ZeroDivisionError
+    go_on.set()
+    names = ("crdt-chat handlers",)
+    until(lambda: not any(thread.name in names for thread in threading.enumerate()))
+    assert len(seen) == 1
+    with pytest.raises(RuntimeError, match="closed"):
+        page.on("status", slow)
+    assert not any(thread.name in names for thread in threading.enumerate())
 
 
 def test_status_is_told(server: PlainServer) -> None:

@@ -181,6 +181,9 @@ def test_a_lagging_reader_is_given_the_state_when_rows_cannot_be_read() -> None:
         slow.link.down.paused = True
         for number in range(20):
             await site.write(f"a{number}")
+        scraped = site.process.rooms.services.metrics.render().decode()
+        assert "crdt_chat_connections_lagging 1.0" in scraped
+        assert "crdt_chat_lags_total 1.0" in scraped
         site.disk.raises = 1.0
         slow.link.quality.buffer = 1 << 20
         slow.link.down.resume()

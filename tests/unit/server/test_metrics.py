@@ -73,14 +73,14 @@ def test_presence_and_lagging(metrics):
     metrics.users_changed(2)
     metrics.users_changed(-1)
     metrics.pages_changed(1)
-    metrics.lagging_changed(2)
-    metrics.lagging_changed(-2)
+    metrics.follow_lagging(lambda: 2)
+    metrics.traffic.lags += 3
     metrics.awareness(forwarded=4, dropped=1)
     seen = scraped(metrics)
     assert seen["users"] == 1
     assert seen["pages_open"] == 1
-    assert seen["connections_lagging"] == 0
-    assert seen["lags_total"] == 2
+    assert seen["connections_lagging"] == 2
+    assert seen["lags_total"] == 3
     assert seen["awareness_changes_total|outcome=forwarded"] == 4
     assert seen["awareness_changes_total|outcome=dropped"] == 1
 
