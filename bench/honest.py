@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from crowd.line import Outcome, crowds  # noqa: E402
+from traffic.line import Outcome, crowds  # noqa: E402
 
 
 class Progress:

@@ -1,5 +1,5 @@
 // Crowds of honest people on yjs, many pages at a time: one JSON line in, one out, each with all pages.
-// What they do follows from the seed of their page alone. tests/support/crowd drives it.
+// What they do follows from the seed of their page alone. tests/support/traffic drives it.
 import * as readline from 'node:readline'
 import * as Y from 'yjs'
 import { gesture, random } from './gestures.mjs'

@@ -6,7 +6,7 @@
 from itertools import count
 
 import pytest
-from crowd.line import crowds
+from traffic.line import crowds
 from yjs_peer import require_node
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from crowd.page import CrowdPage
+from traffic.page import CrowdPage
 from yjs_peer import INTEROP
 
 PAGES = 24
