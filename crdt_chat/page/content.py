@@ -1,6 +1,7 @@
 """The live content of a page: the document, and what the gate knows of it without looking into it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from crdt_chat.errors import Malformed, PageBroken
 from crdt_chat.page.arrival import Arrival, retrace
@@ -8,9 +9,20 @@ from crdt_chat.page.document import Document, Expected
 from crdt_chat.page.index import MENDED, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
+from crdt_chat.page.merge import merge
 from crdt_chat.page.outgoing import learn
+from crdt_chat.page.pieces import encoded, pieces
 from crdt_chat.page.update import decode
+from crdt_chat.page.vector import encode_vector
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
+
+SMALL: Final = 64 * 1024
+"""Bytes of an update or a state that Yjs is given, or gives, in one piece."""
+
+
+def _in_pieces(update: bytes) -> Iterable[bytes]:
+    """A stored update as Yjs is given it. Raises Malformed."""
+    return [update] if len(update) <= SMALL else pieces(*decode(update))
 
 
 class Content:
@@ -61,20 +73,33 @@ class Content:
 
     def _take(self, updates: Sequence[bytes]) -> None:
         """Fill the document, and the index from it."""
-        self.document.apply(updates)
-        state = self.document.state()
-        self._size = len(state)
         try:
+            for update in updates:
+                self.document.apply(_in_pieces(update))
+            state = self.document.state() if sum(map(len, updates)) <= SMALL else merge(updates)
             arrival = retrace(decode(state), self.index)
-        except Malformed as error:
+        except (Malformed, ValueError) as error:
             raise PageBroken("the stored page is not one that this gate wrote") from error
+        self._size = len(state)
         if arrival.lacks:
             raise PageBroken("the stored page is incomplete")
         learn(arrival, self.index)
 
-    def apply(self, arrival: Arrival, verdict: Verdict, expected: Iterable[Expected]) -> None:
-        """Carry out a verdict that has an update. Raises PageBroken, also if Yjs shows otherwise."""
-        self.document.carry_out(verdict.update, expected)
+    def apply(
+        self,
+        arrival: Arrival,
+        verdict: Verdict,
+        updates: Iterable[bytes],
+        expected: Iterable[Expected],
+    ) -> None:
+        """Carry out a verdict; `updates` are its update, in one or several pieces.
+
+        Raises PageBroken, also if Yjs shows otherwise.
+        """
+        *before, last = updates
+        if before:
+            self.document.apply(before)
+        self.document.carry_out(last, expected)
         learn(arrival, self.index)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user
@@ -87,6 +112,21 @@ class Content:
                 self.ledger.gone[name] = Past(creator, created)
         self._size += len(verdict.update)
         self._grown += len(verdict.update)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the state has at most."""
+        return self._size
+
+    def state(self) -> bytes:
+        """The whole document as one update. Raises PageBroken."""
+        return self.since({})
+
+    def since(self, known: Mapping[int, int]) -> bytes:
+        """What somebody with this state vector lacks, as one update. Raises PageBroken."""
+        if self._size <= SMALL:
+            return self.document.since(encode_vector(known))
+        return encoded(self.index, known, self.document.since)
 
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment that is or was there. Raises PageBroken."""
@@ -110,6 +150,6 @@ class Content:
         looked at, and again after another hundredth: on a full page every update would cost it else.
         """
         if self._size + more > limit and self._grown * 100 >= limit:
-            self._size = len(self.document.state())
+            self._size = len(self.state())
             self._grown = 0
         return self._size + more > limit

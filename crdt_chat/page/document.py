@@ -5,8 +5,7 @@ again: whatever comes out of it becomes PageBroken here (design 4). pycrdt's inn
 their wrappers: these cost 5 us for each entry that is read and 6 KiB for each open page.
 """
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
@@ -59,12 +58,12 @@ class Document:
         self._doc = Doc(0, None, None)
 
     @_guarded
-    def apply(self, updates: Sequence[bytes]) -> None:
-        """Integrate trusted updates, in one transaction."""
-        transaction = self._doc.create_transaction()
+    def apply(self, updates: Iterable[bytes]) -> None:
+        """Integrate trusted updates, each in its transaction."""
         for update in updates:
+            transaction = self._doc.create_transaction()
             self._doc.apply_update(transaction, update)
-        transaction.drop()
+            transaction.drop()
 
     @_guarded
     def carry_out(self, update: bytes, expected: Iterable[Expected]) -> None:
@@ -103,9 +102,11 @@ class Document:
 
     @_guarded
     def items(self, root: str) -> dict[str, Json]:
-        """All entries of a root map."""
+        """All entries of a root map: read one by one, all at once would hold the interpreter for long."""
         transaction = self._doc.create_transaction()
-        found: dict[str, Json] = json.loads(self._map(transaction, root).to_json(transaction))
+        entries = self._map(transaction, root)
+        names = entries.keys(transaction)  # type: ignore[attr-defined]  # not in its stubs
+        found = {name: as_json(entries.get(transaction, name)) for name in names}
         transaction.drop()
         return found
 

@@ -3,10 +3,13 @@
 "Only the winning value is sent on; every other new ContentAny becomes ContentDeleted."
 """
 
+from collections.abc import Iterable
+
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Index, Owner
+from crdt_chat.page.pieces import STRUCTS, is_big, pieces
 from crdt_chat.page.update import Gc, Item, Struct, encode
 from crdt_chat.page.verdict import Change, Repair
 
@@ -27,6 +30,11 @@ class Outgoing:
     def encode(self) -> bytes:
         """The canonical update; b"" for nothing at all."""
         return encode(self.structs, self.deleted) if self.structs or self.deleted else b""
+
+    def pieces(self, update: bytes) -> Iterable[bytes]:
+        """The canonical update as Yjs is given it: as it is, or in pieces if it is big."""
+        big = len(update) > STRUCTS and is_big(self.structs, self.deleted)
+        return pieces(self.structs, self.deleted) if big else (update,)
 
     def delete(self, client: int, first: int, length: int = 1) -> None:
         """Add a range to the delete set."""

@@ -18,7 +18,7 @@ from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.outgoing import assemble, effects
 from crdt_chat.page.resting import Resting
-from crdt_chat.page.update import Item, decode
+from crdt_chat.page.update import Item, Update, decode
 from crdt_chat.page.vector import UNKNOWN_IDS, encode_vector, known_part
 from crdt_chat.page.verdict import (
     Counts,
@@ -31,9 +31,6 @@ from crdt_chat.page.verdict import (
 )
 
 EMPTY_VECTOR: Final = b"\x00"
-EMPTY_UPDATE: Final = b"\x00\x00"
-"""What a reader who has nothing answers to a step 1."""
-
 RESERVED: Final = 2**16
 """Client ids below this may be the server's: small, so that people's concurrent edits win (design 4)."""
 
@@ -120,10 +117,14 @@ class Page:
         verdict; a gap leaves the page as it was. Raises Malformed for what no honest
         client sends, PageBroken if the document failed.
         """
-        if update == EMPTY_UPDATE:
+        return self.admit(decode(update), len(update), sync, grant, now)
+
+    def admit(self, update: Update, size: int, sync: Sync, grant: Grant, now: int) -> Verdict:
+        """`receive`, of an update that is decoded already; `size` is how many bytes it had."""
+        if not update.structs and not update.deleted:
             return Verdict("trimmed")
         content = self._content
-        arrival = survey(decode(update), content.index, content.ledger, grant, sync)
+        arrival = survey(update, content.index, content.ledger, grant, sync)
         if arrival is None or (arrival.lacks and sync != "last"):
             return Verdict("gap")
         hearing = Hearing(arrival, content, grant, self.limits)
@@ -131,9 +132,8 @@ class Page:
         # "An unknown annotation or comment until a step 2 has come"; and "if structs of others were
         # dropped, what it lacks is a gap until 60 s have passed".
         hearing.patient = sync == "update" or (sync == "step2" and arrival.dropped)
-        hearing.full = content.exceeds(len(update), self.limits.state) and content.exceeds(
-            arrival.size(), self.limits.state
-        )
+        most = self.limits.state
+        hearing.full = content.exceeds(size, most) and content.exceeds(arrival.size(), most)
         try:
             judge_all(hearing)
         except Gap:
@@ -214,13 +214,13 @@ class Page:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
                 rows.owners.append((self._server, SERVER))
-            content.apply(arrival, verdict, expected)
+            content.apply(arrival, verdict, outgoing.pieces(update), expected)
         return verdict
 
     def state(self) -> bytes:
         """The whole page as one Yjs update (v1). Raises PageBroken."""
         being = self._being
-        return being.state() if isinstance(being, Resting) else being.document.state()
+        return being.state()
 
     def state_vector(self) -> bytes:
         """The next clock of every client id, as y-protocols' step 1 carries it."""
@@ -238,7 +238,7 @@ class Page:
         if state_vector == EMPTY_VECTOR:
             return self.state()
         known = known_part(state_vector, self._content.index, unknown)
-        return self._content.document.since(encode_vector(known))
+        return self._content.since(known)
 
     def value(self, root: str, name: str) -> Json | None:
         """The value of an entry, None if it is absent. Raises PageBroken."""
@@ -263,6 +263,11 @@ class Page:
         ]
         resolved = entries["resolved"].get(entity)
         return [*found, ("resolved", entity)] if resolved is not None and resolved.live else found
+
+    @property
+    def size(self) -> int:
+        """How many bytes the state has, give or take what is not packed tightly."""
+        return self._being.size
 
     def counts(self) -> Counts:
         """How many annotations and comments are live."""

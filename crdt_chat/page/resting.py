@@ -19,12 +19,13 @@ FAST = 1
 class Resting:
     """What is kept. ledger stays as it is: who comes is counted and owned without waking the page.
 
-    vector is the encoded state vector; mended are (client, clock, length) of the Gcs whose writers
-    were rolled back, which the state does not tell from others.
+    vector is the encoded state vector, size that of the state in bytes; mended are (client, clock,
+    length) of the Gcs whose writers were rolled back, which the state does not tell from others.
     """
 
     ledger: Ledger
     vector: bytes
+    size: int
     mended: tuple[tuple[int, int, int], ...]
     _packed: bytes
 
@@ -41,8 +42,9 @@ class Resting:
             )
             if owner is MENDED
         ]
-        packed = zlib.compress(content.document.state(), FAST)
-        return cls(content.ledger, vector, tuple(mended), packed)
+        state = content.state()
+        packed = zlib.compress(state, FAST)
+        return cls(content.ledger, vector, len(state), tuple(mended), packed)
 
     def state(self) -> bytes:
         """The whole page as one Yjs update."""

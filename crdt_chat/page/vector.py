@@ -12,12 +12,12 @@ UNKNOWN_IDS: Final = 1_000
 
 
 def encode_vector(clocks: Mapping[int, int]) -> bytes:
-    """The bytes of y-protocols' step 1."""
+    """The bytes of y-protocols' step 1: higher client ids first, so that equal ones are equal bytes."""
     out = bytearray()
     write_uint(out, len(clocks))
-    for client, clock in clocks.items():
+    for client in sorted(clocks, reverse=True):
         write_uint(out, client)
-        write_uint(out, clock)
+        write_uint(out, clocks[client])
     return bytes(out)
 
 
