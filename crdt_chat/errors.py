@@ -8,6 +8,8 @@ CrdtChatError
 │   ├── NotFound             4404 / 404   no such page, tenant or entity
 │   ├── EpochChanged         4409 / 409   the page was rewritten: drop the document and start anew
 │   ├── TooLarge             4413 / 413   a frame, batch or page over its limit
+│   ├── BadFrame             1002 / 400   no WebSocket frame of a client
+│   ├── BadText              1007 / 400   text that is not UTF-8
 │   ├── RateLimited          4529 / 429   too much for too long
 │   ├── TryLater             1013 / 503   full or lagging: come back in a moment
 │   └── Restarting           1012 / 503   the server goes down: reconnect
@@ -73,6 +75,18 @@ class TooLarge(RemoteFault):
     """A frame, a batch or a page over its limit."""
 
     close_code, status, code = 4413, 413, "too-large"
+
+
+class BadFrame(RemoteFault):
+    """Bytes that are no WebSocket frame of a client (RFC 6455)."""
+
+    close_code, status, code = 1002, 400, "bad-frame"
+
+
+class BadText(RemoteFault):
+    """A text frame that is not UTF-8 (RFC 6455)."""
+
+    close_code, status, code = 1007, 400, "bad-text"
 
 
 class RateLimited(RemoteFault):

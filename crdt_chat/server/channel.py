@@ -1,13 +1,15 @@
 """The transport seam: any pycrdt Channel can be served, an ASGI WebSocket with close codes."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol, runtime_checkable
 
 from crdt_chat.errors import Malformed
+from crdt_chat.protocol.frames import BINARY, encode
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+App = Callable[[Event, Receive, Send], Awaitable[None]]
 
 LOST_CODES = (1005, 1006, 1011)
 """What a server says of a socket that ended without the peer's close frame."""
@@ -46,13 +48,8 @@ class Closable(Protocol):
 
 
 def binary_frame(payload: bytes) -> bytes:
-    """`payload` as one unmasked, uncompressed binary WebSocket frame (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x82, size)) + payload
-    if size < 1 << 16:
-        return b"\x82\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x82\x7f" + size.to_bytes(8, "big") + payload
+    """`payload` as one whole binary WebSocket frame."""
+    return encode(BINARY, payload)
 
 
 def payload(encoded: bytes) -> bytes:
@@ -61,33 +58,61 @@ def payload(encoded: bytes) -> bytes:
     return encoded[2 if size < 126 else 4 if size == 126 else 10 :]
 
 
+class Transport(Protocol):
+    """What server/sockets.py offers the app beside ASGI, as the extension `crdt_chat.transport`."""
+
+    def abort(self) -> None:
+        """Cut the connection without waiting for what is still unsent."""
+        ...
+
+    def write(self, encoded: bytes) -> bool:
+        """Send one whole, already encoded WebSocket frame now. False: the socket is not free."""
+        ...
+
+    def expect(self, size: int) -> None:
+        """From the next message on, take up to `size` bytes."""
+        ...
+
+    def backlog(self) -> int:
+        """Bytes that were sent and are still in our memory."""
+        ...
+
+    async def drained(self) -> None:
+        """Return once most of what was sent has left our memory."""
+        ...
+
+
+def transport_of(scope: Event) -> Transport | None:
+    """What lies under an ASGI WebSocket; None where another server than ours carries it."""
+    found: Transport | None = scope.get("extensions", {}).get("crdt_chat.transport")
+    return found
+
+
 class AsgiChannel:
     """An accepted ASGI WebSocket as a Channel.
 
-    write sends an encoded frame at once and tells whether the socket was free; None where the server
-    under us does not offer it (server/sockets.py does).
+    write sends an encoded frame at once and tells whether the socket was free; it and backlog are None
+    where the server under us does not offer them.
     """
 
+    __slots__ = ("_receive", "_send", "_under", "backlog", "lost", "path", "write")
+
     def __init__(self, scope: Event, receive: Receive, send: Send) -> None:
-        self._offered = scope.get("extensions", {}).get("crdt_chat.transport", {})
-        self.write: Callable[[bytes], bool] | None = self._offered.get("write")
-        self.backlog: Callable[[], int] | None = self._offered.get("backlog")
-        self._scope = scope
+        # Nothing else of the scope is kept: the head of the request would cost more than the rest.
+        self.path = str(scope["path"])
+        self._under = transport_of(scope)
+        self.write = None if self._under is None else self._under.write
+        self.backlog = None if self._under is None else self._under.backlog
         self._receive = receive
         self._send = send
         self.lost = False
-
-    @property
-    def path(self) -> str:
-        """The decoded path of the request."""
-        return str(self._scope["path"])
 
     async def send(self, message: bytes) -> None:
         """Send one binary frame; waits while the socket's buffer is full."""
         await self._send({"type": "websocket.send", "bytes": message})
 
-    async def __anext__(self) -> bytes:
-        return await self.recv()
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self.recv()
 
     async def recv(self) -> bytes:
         """The next binary frame.
@@ -101,7 +126,7 @@ class AsgiChannel:
             if data is None:
                 raise Malformed("this socket takes binary frames only")
             return bytes(data)
-        # uvicorn tells the peer's own close frame by its `reason`, a lost socket has none.
+        # The peer's own close frame is told by its `reason`, a lost socket has none.
         self.lost = message.get("code", 1006) in LOST_CODES and "reason" not in message
         raise StopAsyncIteration
 
@@ -112,18 +137,15 @@ class AsgiChannel:
 
     def expect(self, size: int) -> None:
         """Take messages of up to `size` bytes from now on, where the server offers it."""
-        limit = self._offered.get("expect")
-        if limit is not None:
-            limit(size)
+        if self._under is not None:
+            self._under.expect(size)
 
     async def drained(self) -> None:
         """Return once most of what was sent has left our memory, where the server offers it."""
-        wait = self._offered.get("drained")
-        if wait is not None:
-            await wait()
+        if self._under is not None:
+            await self._under.drained()
 
     def abort(self) -> None:
-        """Cut the connection, where the server offers it (server/sockets.py)."""
-        cut = self._offered.get("abort")
-        if cut is not None:
-            cut()
+        """Cut the connection, where the server offers it."""
+        if self._under is not None:
+            self._under.abort()

@@ -19,7 +19,8 @@ from crdt_chat.server import admin_socket
 from crdt_chat.server.app import App, build
 from crdt_chat.server.http import Http
 from crdt_chat.server.intake import Intake
-from crdt_chat.server.sockets import STRANGER_BYTES, Socket
+from crdt_chat.server.pulse import Shared
+from crdt_chat.server.sockets import sockets_of
 from store import open_store
 from store.protocol import Store
 
@@ -144,16 +145,16 @@ def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
     intake = Intake(
         limits.large_frames_bytes, limits.first_batch_bytes, patience_s=limits.large_frame_s
     )
-    socket: Any = partial(Socket, intake=intake, ordinary=limits.frame_bytes)
+    shared = Shared(
+        app, intake, ordinary=limits.frame_bytes, ping_s=limits.ping_s, pong_s=limits.pong_s
+    )
+    socket: Any = sockets_of(shared)
     http: Any = partial(Http, request_s=limits.request_s)
     return uvicorn.Config(
         app,
         http=http,
         ws=socket,
-        ws_max_size=STRANGER_BYTES,
-        ws_ping_interval=limits.ping_s,
-        ws_ping_timeout=limits.pong_s,
-        ws_per_message_deflate=False,
+        interface="asgi3",
         lifespan="off",
         log_config=None,
         access_log=False,

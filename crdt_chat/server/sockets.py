@@ -1,243 +1,322 @@
-"""uvicorn's sans-IO WebSocket protocol with what a CRDT server needs of a socket.
+"""One WebSocket under uvicorn: frames in and out, ASGI upwards, and what a CRDT server needs of a socket.
 
-Too large a message closes with 4413 (clients retry 1009 for ever), at the head of its frame: until
-the app says what it takes (`expect`), that is next to nothing. What is over the ordinary size takes
-a place in the Intake first. Frames cost time even if they say nothing: a socket whose frames take
-more than its share of the loop rests. A ping that is not answered cuts the socket at once and says so, even
-with unsent bytes in its buffer; a socket that we ourselves read slowly is not taken for dead; and
-the app may cut a connection (ASGI extension `crdt_chat.transport`).
+How much is read, and how fast, is server/reading.py's. Too large a message closes with 4413: clients retry
+1009 for ever. A ping that is not answered cuts the socket at once and says so, even with unsent bytes in its
+buffer; a socket that we ourselves read slowly is not taken for dead; and the app may cut a connection
+(ASGI extension `crdt_chat.transport`).
+
+An idle socket costs little: the head of its request is forgotten with the answer to it, queues and events
+are there while something is in them, and pings are sent by one sweep for all (server/pulse.py).
 """
 
 import asyncio
-import time
-from typing import Any
+import http
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
-from websockets.http11 import Request
+from crdt_chat.errors import BadText, RemoteFault
+from crdt_chat.protocol import frames
+from crdt_chat.server.channel import Event
+from crdt_chat.server.handshake import Handshake
+from crdt_chat.server.pulse import NEVER, Shared
+from crdt_chat.server.reading import Reading
 
-from crdt_chat.errors import TooLarge
-from crdt_chat.server.intake import Intake
+log = logging.getLogger(__name__)
+
+LOST, NEVER_OPEN, RESTARTING = 1005, 1006, 1012
+"""What the app is told of a socket that is gone, of one that never was, and at the end of the server."""
 
 SILENT = 1011
 """What the app is told of a socket whose ping was not answered."""
 
-STRANGER_BYTES = 64 * 1024
-"""The largest message of a socket whose owner is not known yet, or to whom we have said goodbye."""
+PING: Final = frames.encode(frames.PING, b"")
 
-SLICE_BYTES = 8 * 1024
-"""Bytes that are taken apart in one go; of the smallest frames about 1,400, or 10 ms."""
-
-SHARE_S, STRANGER_SHARE_S, PERIOD_S = 0.25, 0.05, 1.0
-"""CPU seconds that the frames of one socket may take in each period; then it rests for another."""
+CLOSE_S = 10.0
+"""Seconds for the other side to answer our close frame."""
 
 
-class Socket(WebSocketsSansIOProtocol):
-    """One WebSocket of the server.
+class Gone(ConnectionResetError):
+    """The socket takes nothing more: what the app sends goes nowhere."""
 
-    ordinary: bytes of a message for which it needs no place in the intake.
-    """
 
-    def __init__(self, *args: Any, intake: Intake, ordinary: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.heard = False
-        self._intake = intake
-        self._ordinary = ordinary
-        self._waits = self._deaf = False
-        self._place: asyncio.TimerHandle | None = None
-        self._unread = bytearray()
-        self._rest: asyncio.Handle | None = None
-        self._share = STRANGER_SHARE_S
-        self._period = self._spent = 0.0
-        fail = self.conn.fail
+class Socket(Reading):
+    """One WebSocket of the server. due: when the sweep has to look at it again (loop's seconds)."""
 
-        def fail_with_our_code(code: int, reason: str = "") -> None:
-            if code == CloseCode.MESSAGE_TOO_BIG:
-                code, reason = TooLarge.close_code, "a frame over the limit"
-            fail(code, reason)
+    __slots__ = (
+        "_drained",
+        "_greeted",
+        "_handshake",
+        "_inbox",
+        "_lost",
+        "_parting",
+        "_pinged",
+        "_waiter",
+        "due",
+    )
 
-        self.conn.fail = fail_with_our_code  # type: ignore[method-assign]
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._handshake: Handshake | None = None
+        self._inbox: deque[bytes | str | Event] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Event | None = None
+        # Parting: the app has closed, the other side's answer is awaited. Lost: the connection has ended.
+        self._greeted = self._parting = self._lost = self._pinged = False
+        self.due = NEVER
 
-    def handle_connect(self, event: Request) -> None:
-        """As uvicorn does, and offer the app to cut the connection."""
-        super().handle_connect(event)
-        scope = getattr(self, "scope", None)
-        if scope is not None:
-            scope["extensions"]["crdt_chat.transport"] = {
-                "abort": self.transport.abort,
-                "write": self.write,
-                "expect": self.expect,
-                "drained": self.writable.wait,
-                "backlog": self.transport.get_write_buffer_size,
-            }
+    # Beginning and end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """uvicorn's HTTP protocol hands over the connection; the head of the request comes next."""
+        self._transport = transport  # type: ignore[assignment]  # TCP: it reads and writes
+        self._shared.come(self)
+
+    def _open(self, head: bytes) -> None:
+        handshake = Handshake(head, self._transport)
+        if handshake.scope is None:
+            self.closed = True
+            self._transport.write(handshake.refusal)
+            self._transport.close()
+            return
+        self._handshake = handshake
+        handshake.scope["extensions"]["crdt_chat.transport"] = self
+        self._tell({"type": "websocket.connect"})
+        # The app is called here, not in the task: only what it keeps of the scope is kept.
+        self._shared.start(self._run(self._shared.app(handshake.scope, self.receive, self.send)))
+
+    async def _run(self, asked: Awaitable[None]) -> None:
+        try:
+            await asked
+        except Gone:
+            log.debug("a socket was gone before it was told")
+        except Exception:
+            # The last one who can say so: nobody awaits this task.
+            log.exception("a socket ended by our own fault")
+        finally:
+            if self._handshake is not None:
+                self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR)
+            if not self._parting:
+                self._transport.close()
+
+    def _refuse(self, status: http.HTTPStatus) -> None:
+        handshake, self._handshake = self._handshake, None
+        self.closed = True
+        if handshake is not None and not self._transport.is_closing():
+            self._transport.write(handshake.rejected(status))
+        self._transport.close()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It is gone: whoever waits for it is told."""
+        self._finish_reading()
+        self._tell(
+            {"type": "websocket.disconnect", "code": NEVER_OPEN if self._handshake else LOST}
+        )
+        self._lost = self.closed = True
+        self._handshake = None
+        self.resume_writing()
+        self._shared.go(self)
+
+    def shutdown(self) -> None:
+        """uvicorn ends: say so and close."""
+        if self._handshake is not None:
+            self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR)
+        elif not self.closed:
+            self._tell({"type": "websocket.disconnect", "code": RESTARTING})
+            self.closed = True
+            self._transport.write(frames.encode_close(RESTARTING))
+        self._transport.close()
+
+    # What is going out
+
+    def pause_writing(self) -> None:
+        """The transport has more than it likes."""
+        self._drained = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.set()
+
+    async def drained(self) -> None:
+        """Return once most of what was sent has left our memory."""
+        while self._drained is not None:
+            await self._drained.wait()
+
+    def backlog(self) -> int:
+        """Bytes that were sent and are still in our memory."""
+        return self._transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """Cut the connection without waiting for what is still unsent."""
+        self._transport.abort()
 
     def write(self, encoded: bytes) -> bool:
         """Send one whole, already encoded WebSocket frame now. False: the socket is not free.
 
         The same bytes serve every reader of a page: no task, no encoding per delivery.
         """
-        if self.close_sent or not self.writable.is_set() or self.transport.is_closing():
+        if self.closed or self._drained is not None or self._transport.is_closing():
             return False
-        self.transport.write(encoded)
+        self._transport.write(encoded)
         return True
 
-    def expect(self, size: int) -> None:
-        """From the next message on, take up to `size` bytes."""
-        self.conn.max_message_size = size
-        self._share = SHARE_S
+    async def send(self, message: Event) -> None:
+        """ASGI's send. Raises Gone where the connection has ended, or was closed already."""
+        await self.drained()
+        kind = message["type"]
+        if self._lost or self.closed:
+            raise Gone("the socket is closed")
+        if self._handshake is not None:
+            self._answer(self._handshake, message)
+        elif kind == "websocket.send":
+            data = message.get("bytes")
+            if data is None:
+                self._transport.write(frames.encode(frames.TEXT, message["text"].encode()))
+            else:
+                self._transport.write(frames.encode(frames.BINARY, data))
+        elif kind == "websocket.close":
+            self._close(message.get("code", 1000), message.get("reason") or "")
+        else:
+            raise RuntimeError(f"an open WebSocket takes no {kind!r}")
+
+    def _answer(self, handshake: Handshake, message: Event) -> None:
+        if message["type"] == "websocket.close":
+            self._tell({"type": "websocket.disconnect", "code": NEVER_OPEN})
+            self._refuse(http.HTTPStatus.FORBIDDEN)
+        elif message["type"] == "websocket.accept":
+            self._handshake = None
+            if not self._transport.is_closing():
+                more = message.get("headers", ())
+                self._transport.write(handshake.accepted(message.get("subprotocol"), more))
+                self.due = self._shared.next_ping(self._shared.loop.time())
+        else:
+            raise RuntimeError(f"no answer to a handshake: {message['type']!r}")
+
+    def _close(self, code: int, reason: str) -> None:
+        """Say goodbye, and read on until the other side has said so, too."""
+        if self._transport.is_closing():
+            return
+        self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._transport.write(frames.encode_close(code, reason))
+        self.closed = self._parting = True
+        self.due = self._shared.loop.time() + CLOSE_S
+        self._paused = False
+        self._read_on()
 
     # What is coming in
 
     def data_received(self, data: bytes) -> None:
-        """Any byte is a sign of life; whether we read on depends on the time that it takes."""
-        self.heard = True
-        if self._rest is None and len(data) <= SLICE_BYTES:
-            self._take_apart(data)
+        """The head of the request first, frames after it."""
+        if self._greeted:
+            self._read(data)
         else:
-            self._unread += data
-        if self._rest is None:
-            self._go_on()
+            self._greeted = True
+            self._open(data)
 
-    def _go_on(self) -> None:
-        """Take a slice of what has come in apart; the next in the loop's next turn, or after a rest."""
-        waited, self._rest = self._rest is not None, None
-        if self._unread and not self.transport.is_closing():
-            part = bytes(self._unread[:SLICE_BYTES])
-            del self._unread[:SLICE_BYTES]
-            self._take_apart(part)
-        if self.transport.is_closing():
-            return
-        if self._spent > self._share:
-            self.transport.pause_reading()
-            self._rest = self.loop.call_later(PERIOD_S, self._go_on)
-        elif self._unread:
-            self.transport.pause_reading()
-            self._rest = self.loop.call_soon(self._go_on)
-        elif waited:
-            self._read_on()
+    def _take(self, opcode: int, payload: bytes) -> None:
+        """One message or control frame; of a pong, that something was heard is all that counts."""
+        if opcode == frames.CLOSE:
+            self._part(payload)
+        elif opcode == frames.PING:
+            if not self._transport.is_closing():
+                self._transport.write(frames.encode(frames.PONG, payload))
+        elif opcode != frames.PONG and not self.closed:
+            idle = self._waiter is not None and not self._waiter.done()
+            self._tell(payload if opcode == frames.BINARY else _text(payload))
+            if not (idle or self._paused or self._transport.is_closing()):
+                self._paused = True
+                self._transport.pause_reading()
 
-    def _read_on(self) -> None:
-        """Read again, unless there is another reason not to."""
-        held_back = self.read_paused or self._waits or self._deaf or self._rest is not None
-        if not held_back and not self.transport.is_closing():
-            self.transport.resume_reading()
+    def _part(self, payload: bytes) -> None:
+        """The other side says goodbye, or answers ours."""
+        code, reason = frames.closing(payload)
+        self._over = True
+        if not self.closed:
+            self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._end_with(frames.encode(frames.CLOSE, payload))
+        self._transport.close()
 
-    def _take_apart(self, data: bytes) -> None:
-        now = self.loop.time()
-        if now - self._period > PERIOD_S:
-            self._period, self._spent = now, 0.0
-        began = time.thread_time()
-        super().data_received(data)
-        self._spent += time.thread_time() - began
-        self._hold_back()
+    def _fail(self, fault: RemoteFault) -> None:
+        self._over = True
+        if not self.closed:
+            code, reason = fault.close_code, str(fault)
+            self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._end_with(frames.encode_close(code, reason))
+        self._transport.close()
 
-    def _hold_back(self) -> None:
-        """Whether we read on depends on what is still incomplete."""
-        incomplete = self._incomplete
-        if self.close_sent:
-            self._share = STRANGER_SHARE_S
-            if incomplete > STRANGER_BYTES and not self.transport.is_closing():
-                self._deaf = True
-                self.transport.pause_reading()
-        elif incomplete <= self._ordinary:
-            if self._waits:
-                self._leave()
-        elif self._place is None and not self._waits:
-            self._enter()
+    def _end_with(self, encoded: bytes) -> None:
+        self.closed = True
+        self.due = self._shared.loop.time() + CLOSE_S
+        if not self._transport.is_closing():
+            self._transport.write(encoded)
 
-    @property
-    def _incomplete(self) -> int:
-        """Bytes in memory of a message that has not come in whole."""
-        return len(self.conn.reader.buffer) + (self.conn.current_size or 0)
+    # What the app is told
 
-    def _enter(self) -> None:
-        if self._intake.enter(self):
-            self._hold()
-        else:
-            self._waits = True
-            self.transport.pause_reading()
+    def _tell(self, said: bytes | str | Event) -> None:
+        """Give the app a message or an event, in order."""
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append(said)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
-    def _hold(self) -> None:
-        self._place = self.loop.call_later(self._intake.patience_s, self.transport.abort)
-
-    def proceed(self) -> None:
-        """The intake has a place: read on."""
-        self._waits = False
-        self._hold()
-        self._read_on()
-
-    def _leave(self) -> None:
-        if self._waits:
-            self._waits = False
-            self._intake.forget(self)
-        if self._place is not None:
-            self._place.cancel()
-            self._place = None
-            self._intake.leave()
-
-    async def receive(self) -> Any:
-        """As uvicorn does; a large message gives up its place when the app has taken it."""
-        message = await super().receive()
-        if self._waits or self._rest is not None:
-            self.transport.pause_reading()
-        if self._place is not None and self._incomplete <= self._ordinary:
+    async def receive(self) -> Event:
+        """ASGI's receive; a large message gives up its place when the app has taken it."""
+        while not self._inbox:
+            self._waiter = self._shared.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        said = self._inbox.popleft()
+        if not self._inbox:
+            self._inbox = None
+            if self._paused:
+                self._paused = False
+                self._read_on()
+        if self._place is not None and self._incoming.incomplete <= self._shared.ordinary:
             self._leave()
-        return message
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """As uvicorn does, without keeping its place."""
-        if self._rest is not None:
-            self._rest.cancel()
-        if self._unread and self._spent <= self._share:
-            # It said this before it went.
-            super().data_received(bytes(self._unread))
-        self._unread.clear()
-        self._leave()
-        super().connection_lost(exc)
-
-    # One growing buffer for the parts of a message: a list of them would cost many times its bytes.
-
-    def handle_text(self, event: Frame) -> None:
-        """The first part of a text message."""
-        super().handle_text(_growing(event))
-
-    def handle_bytes(self, event: Frame) -> None:
-        """The first part of a binary message."""
-        super().handle_bytes(_growing(event))
-
-    def handle_cont(self, event: Frame) -> None:
-        """Another part."""
-        self.frames[0] += event.data
-        if event.fin:
-            self.send_receive_event_to_app()
+        if isinstance(said, bytes):
+            return {"type": "websocket.receive", "bytes": said}
+        return {"type": "websocket.receive", "text": said} if isinstance(said, str) else said
 
     # Signs of life
 
-    def send_keepalive_ping(self) -> None:
-        """Ping, and count what is heard from here on."""
-        self.heard = False
-        super().send_keepalive_ping()
-
-    def keepalive_timeout(self) -> None:
-        """No pong: dead, unless it speaks or we are the ones who do not read."""
-        self.pong_timer = None
-        self.pending_ping_payload = None
-        if self.heard or self.read_paused or self._waits or self._rest is not None:
-            self.schedule_ping()
-            return
-        if not self.transport.is_closing():
-            self.queue.put_nowait(
-                {"type": "websocket.disconnect", "code": SILENT, "reason": "no answer to a ping"}
-            )
-            self.transport.abort()
-
-    def handle_pong(self, event: Frame) -> None:
-        """A pong after its deadline was forgiven finds no ping in flight: nothing to do."""
-        if self.pending_ping_payload is not None:
-            super().handle_pong(event)
+    def look(self, now: float) -> None:
+        """What was due is due: ping it, or see whether it has answered, or whether it has gone."""
+        shared = self._shared
+        if self.closed:
+            # It has had its time, also one that does not take what is still in our memory.
+            self._transport.abort()
+        elif not self._pinged:
+            self._pinged, self._heard = True, False
+            self.due = shared.answered_by(now)
+            if not self._transport.is_closing():
+                self._transport.write(PING)
+        elif self._heard or self.held_back:
+            self._pinged = False
+            self.due = shared.next_ping(now)
+        else:
+            reason = "no answer to a ping"
+            self._tell({"type": "websocket.disconnect", "code": SILENT, "reason": reason})
+            self._transport.abort()
 
 
-def _growing(event: Frame) -> Frame:
-    if not event.fin:
-        event.data = bytearray(event.data)
-    return event
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise BadText("a text frame that is not UTF-8") from None
+
+
+def sockets_of(shared: Shared) -> Callable[..., Socket]:
+    """What uvicorn calls (`ws=`) for each connection that asks to be upgraded."""
+
+    def upgrade(*, server_state: Any, **_settings: Any) -> Socket:
+        shared.state = server_state
+        return Socket(shared)
+
+    return upgrade

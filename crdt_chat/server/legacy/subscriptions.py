@@ -11,7 +11,7 @@ from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.protocol.url_ids import USER_FEED, page_of
 from crdt_chat.server.auth import Authority, covered, page_key
-from crdt_chat.server.channel import LOST_CODES
+from crdt_chat.server.channel import LOST_CODES, transport_of
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, Feed, Listener, Subscriber
 from crdt_chat.server.legacy.visitors import visitor
@@ -157,9 +157,8 @@ class Subscriptions:
 
 def _cut(socket: WebSocket) -> Callable[[], None] | None:
     """What cuts the connection at once, where the server offers it (server/sockets.py)."""
-    offered = socket.scope.get("extensions", {}).get("crdt_chat.transport", {})
-    cut: Callable[[], None] | None = offered.get("abort")
-    return cut
+    under = transport_of(socket.scope)
+    return None if under is None else under.abort
 
 
 async def _listen(socket: WebSocket) -> bool:

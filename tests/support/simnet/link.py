@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import anyio
@@ -123,12 +124,13 @@ class Link:
         self.up = Pipe(self._latency, self._to_server)
         self.down = Pipe(self._latency, self._to_client)
         self.down.drained = self._drained
-        extension = {
-            "abort": self.abort,
-            "write": self._write,
-            "backlog": lambda: self.down.size,
-            "drained": self._until_free,
-        }
+        extension = SimpleNamespace(
+            abort=self.abort,
+            write=self._write,
+            backlog=lambda: self.down.size,
+            drained=self._until_free,
+            expect=lambda _size: None,
+        )
         scope = {"path": "/ws/sim", "extensions": {"crdt_chat.transport": extension}}
         self.channel = AsgiChannel(scope, self._receive, self._send)
 

@@ -1,0 +1,351 @@
+"""One WebSocket from its handshake to its end, on a transport that keeps what is written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+
+from crdt_chat.server.channel import Event, Receive, Send
+from crdt_chat.server.intake import Intake
+from crdt_chat.server.pulse import Shared
+from crdt_chat.server.sockets import Gone, Socket, sockets_of
+
+HEAD = (
+    b"GET /ws/t/p?user=ada HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: a, b\r\nCookie: c=d\r\n\r\n"
+)
+ACCEPT = {"type": "websocket.accept", "subprotocol": "b", "headers": [(b"set-cookie", b"e=f")]}
+
+
+class Wire(asyncio.Transport):
+    """A transport whose other end is the test."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 1234), "sockname": ("192.0.2.2", 80)})
+        self.written = b""
+        self.reading = True
+        self.closing = self.aborted = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closing, "written to a transport that closes"
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+
+Serve = Callable[[Event, Receive, Send], Awaitable[None]]
+
+
+class Served:
+    """A socket and its wire, served by one app."""
+
+    def __init__(self, app: Serve, **settings: float) -> None:
+        self.shared = Shared(
+            app,  # type: ignore[arg-type]
+            Intake(10_000, 10_000, patience_s=60),
+            ordinary=5_000,
+            ping_s=settings.get("ping_s", 0),
+            pong_s=settings.get("pong_s", 1),
+        )
+        self.state = ServerState()
+        self.wire = Wire()
+        self.socket: Socket = sockets_of(self.shared)(server_state=self.state, config=None)
+        self.socket.connection_made(self.wire)
+
+    def say(self, opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> None:
+        self.socket.data_received(Frame(opcode, payload, fin).serialize(mask=True))
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        written, self.wire.written = self.wire.written, b""
+        return written
+
+    async def done(self) -> None:
+        await asyncio.gather(*self.state.tasks)
+
+
+@contextmanager
+def watched(events: list[Event]) -> Iterator[Serve]:
+    """An app that accepts and keeps all that it is told, until the end."""
+
+    async def app(_scope: Event, receive: Receive, send: Send) -> None:
+        while True:
+            event = await receive()
+            events.append(event)
+            if event["type"] == "websocket.connect":
+                await send(dict(ACCEPT))
+            if event["type"] == "websocket.disconnect":
+                return
+
+    yield app
+
+
+async def turn() -> None:
+    """Let everything run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_from_the_handshake_to_a_polite_end() -> None:
+    async def main() -> None:
+        scopes: list[Event] = []
+
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            scopes.append(scope)
+            assert (await receive())["type"] == "websocket.connect"
+            await send(dict(ACCEPT))
+            while (event := await receive())["type"] == "websocket.receive":
+                await send(
+                    {"type": "websocket.send", **{k: event[k] for k in event if k != "type"}}
+                )
+            assert (event["code"], event["reason"]) == (1000, "bye")
+            with pytest.raises(Gone):
+                await send({"type": "websocket.send", "bytes": b"late"})
+
+        served = Served(app)
+        served.socket.data_received(HEAD)
+        await turn()
+        (scope,) = scopes
+        assert scope["client"] == ("192.0.2.1", 1234)
+        assert (scope["path"], scope["query_string"]) == ("/ws/t/p", b"user=ada")
+        assert scope["subprotocols"] == ["a", "b"]
+        assert (b"cookie", b"c=d") in [(name.lower(), value) for name, value in scope["headers"]]
+        head = served.taken().lower()
+        assert head.startswith(b"http/1.1 101 ")
+        assert b"set-cookie: e=f\r\n" in head
+        assert b"sec-websocket-protocol: b\r\n" in head
+        assert b"sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n" in head
+        served.say(Opcode.BINARY, b"\x00\x01")
+        await turn()
+        assert served.taken() == b"\x82\x02\x00\x01"
+        served.say(Opcode.TEXT, "é".encode())
+        await turn()
+        assert served.taken() == b"\x81\x02" + "é".encode()
+        served.say(Opcode.PING, b"?")
+        assert served.taken() == b"\x8a\x01?"
+        served.say(Opcode.CLOSE, b"\x03\xe8bye")
+        assert served.taken() == b"\x88\x05\x03\xe8bye"
+        assert served.wire.closing
+        served.socket.connection_lost(None)
+        await served.done()
+        assert not served.state.connections
+
+    asyncio.run(main())
+
+
+def test_what_comes_while_the_app_is_busy_stops_the_reading() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        go_on = asyncio.Event()
+
+        async def app(_scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await go_on.wait()
+            events.extend([await receive() for _ in range(3)])
+
+        served = Served(app)
+        served.socket.data_received(HEAD)
+        await turn()
+        for number in range(3):
+            served.say(Opcode.BINARY, bytes([number]))
+            assert not served.wire.reading
+        go_on.set()
+        await turn()
+        assert [event["bytes"] for event in events] == [b"\0", b"\1", b"\2"]
+        assert served.wire.reading
+
+    asyncio.run(main())
+
+
+def test_the_app_closes_and_the_other_side_answers_or_is_cut() -> None:
+    async def main(answers: bool) -> None:
+        async def app(_scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await send({"type": "websocket.close", "code": 4404, "reason": "no"})
+
+        served = Served(app)
+        served.socket.data_received(HEAD)
+        await served.done()
+        assert served.taken().endswith(b"\x88\x04\x11\x34no")
+        assert not served.wire.closing, "the answer was not waited for"
+        served.say(Opcode.BINARY, b"still on its way")
+        if answers:
+            served.say(Opcode.CLOSE, b"\x11\x34")
+        else:
+            served.socket.look(served.socket.due)
+        assert served.wire.closing
+        assert served.wire.aborted is not answers
+
+    asyncio.run(main(answers=True))
+    asyncio.run(main(answers=False))
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b"\xc2\x81\0\0\0\0a", 1002),
+        (Frame(Opcode.TEXT, b"\xff").serialize(mask=True), 1007),
+        (b"\x82\xff" + (2**30).to_bytes(8, "big"), 4413),
+        (Frame(Opcode.CLOSE, b"\x00\x01").serialize(mask=True), 1002),
+    ],
+)
+def test_bad_frames_close_with_their_code_and_what_came_before_is_told(
+    bad: bytes, code: int
+) -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = Served(app)
+            served.socket.data_received(HEAD)
+            await turn()
+            served.taken()
+            good = Frame(Opcode.BINARY, b"good").serialize(mask=True)
+            served.socket.data_received(good + bad)
+            farewell = served.taken()
+            assert (farewell[0], farewell[2:4]) == (0x88, code.to_bytes(2, "big"))
+            assert served.wire.closing
+            await served.done()
+        assert [event["type"] for event in events[1:]] == [
+            "websocket.receive",
+            "websocket.disconnect",
+        ]
+        assert events[-1]["code"] == code
+
+    asyncio.run(main())
+
+
+def test_a_silent_one_is_pinged_and_cut_and_one_that_speaks_stays() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = Served(app, ping_s=20, pong_s=5)
+            served.socket.data_received(HEAD)
+            await turn()
+            served.taken()
+            socket = served.socket
+            began = asyncio.get_running_loop().time()
+            assert 19 < socket.due - began <= 20
+            socket.look(socket.due)
+            assert served.taken() == b"\x89\x00"
+            assert 23.9 < socket.due - began <= 25
+            served.say(Opcode.PONG)
+            socket.look(socket.due)
+            assert not served.wire.aborted
+            socket.look(socket.due)
+            assert served.taken() == b"\x89\x00"
+            socket.look(socket.due)
+            assert served.wire.aborted
+            socket.connection_lost(None)
+            await served.done()
+        assert (events[-1]["code"], events[-1]["reason"]) == (1011, "no answer to a ping")
+
+    asyncio.run(main())
+
+
+def test_the_sweep_pings_by_itself() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = Served(app, ping_s=0.05, pong_s=0.05)
+            served.socket.data_received(HEAD)
+            async with asyncio.timeout(5):
+                while not served.wire.aborted:  # noqa: ASYNC110 - nobody is told
+                    await asyncio.sleep(0.01)
+            served.socket.connection_lost(None)
+            await served.done()
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_server_is_told() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = Served(app)
+            served.socket.data_received(HEAD)
+            await turn()
+            served.taken()
+            for connection in list(served.state.connections):
+                connection.shutdown()
+            assert served.taken() == b"\x88\x02\x03\xf4"
+            assert served.wire.closing
+            await served.done()
+        assert events[-1]["code"] == 1012
+
+    asyncio.run(main())
+
+
+def test_a_refused_or_failed_app_is_no_101(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async def refusing(_scope: Event, _receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.close", "code": 1000})
+
+        async def failing(_scope: Event, _receive: Receive, _send: Send) -> None:
+            raise ValueError("of the app")
+
+        for app, status in ((refusing, b"403"), (failing, b"500")):
+            served = Served(app)
+            served.socket.data_received(HEAD)
+            await served.done()
+            assert served.taken().split()[1] == status
+            assert served.wire.closing
+
+    asyncio.run(main())
+    assert "our own fault" in caplog.text
+
+
+def test_what_is_no_websocket_is_told_so() -> None:
+    async def main() -> None:
+        with watched([]) as app:
+            served = Served(app)
+            served.socket.data_received(HEAD.replace(b"Version: 13", b"Version: 12"))
+            assert served.taken().split()[1] == b"400"
+            assert served.wire.closing
+            served.socket.connection_lost(None)
+
+    asyncio.run(main())
+
+
+def test_a_full_transport_makes_senders_wait_and_write_says_so() -> None:
+    async def main() -> None:
+        with watched([]) as app:
+            served = Served(app)
+            served.socket.data_received(HEAD)
+            await turn()
+            served.taken()
+            served.socket.pause_writing()
+            assert not served.socket.write(b"\x82\x00")
+            sending = asyncio.create_task(
+                served.socket.send({"type": "websocket.send", "bytes": b"x"})
+            )
+            await turn()
+            assert served.taken() == b""
+            served.socket.resume_writing()
+            await sending
+            assert served.taken() == b"\x82\x01x"
+            assert served.socket.write(b"\x82\x00")
+
+    asyncio.run(main())
