@@ -1,9 +1,10 @@
 """The composition root: from a Config and an open store to one ASGI app."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -58,15 +59,17 @@ class App:
     erasure: Erasure
     stopping: bool = False
 
-    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """One HTTP request or WebSocket."""
+    def __call__(self, scope: Event, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """One HTTP request or WebSocket; no coroutine of its own, which would keep the scope."""
         scope = self.proxies.seen_through(scope)
         if scope["type"] == "websocket" and scope.get("raw_path", b"").startswith(PREFIX):
-            await self.crdt(scope, receive, send)
-        else:
-            # Who leaves in the middle of a body is no fault of ours.
-            with suppress(ClientDisconnect):
-                await self.http(scope, receive, send)
+            return self.crdt(scope, receive, send)
+        return self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Event, receive: Receive, send: Send) -> None:
+        # Who leaves in the middle of a body is no fault of ours.
+        with suppress(ClientDisconnect):
+            await self.http(scope, receive, send)
 
     async def drain(self) -> None:
         """Commit all that was received, show it, then ask everybody to reconnect elsewhere."""

@@ -7,6 +7,7 @@ close code of its class.
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.verdict import Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
+from crdt_chat.server.awareness import Awareness
 from crdt_chat.server.channel import AsgiChannel, Channel, Closable
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.peer import Peer
@@ -95,6 +97,23 @@ async def close(channel: Channel, fault: RemoteFault) -> None:
 
 
 class _Connection:
+    __slots__ = (
+        "_asking",
+        "_awareness",
+        "_busy",
+        "_channel",
+        "_limits",
+        "_lost",
+        "_pace",
+        "_room",
+        "_services",
+        "_slow_since",
+        "_tasks",
+        "_visit",
+        "_writing",
+        "peer",
+    )
+
     def __init__(self, channel: Channel, visit: Visit, room: Room, services: Services) -> None:
         limits = services.limits
         tenant = services.config.tenant(visit.key.tenant)
@@ -108,8 +127,7 @@ class _Connection:
         self._asking = False
         self._writing = False
         self._busy = 0.0
-        self._heard: tuple[wire.AwarenessEntry, ...] | None = None
-        self._hearing = Bucket(limits.awareness_per_s, max(1.0, limits.awareness_per_s))
+        self._awareness: Awareness | None = None
         self._slow_since: float | None = None
         self._pace = Bucket(
             limits.operations_per_s if tenant is None else tenant.operations_per_s,
@@ -132,30 +150,27 @@ class _Connection:
     async def run(self) -> None:
         """Join, read and write until the peer leaves or a fault ends it."""
         guard, peer = self._visit.guard, self.peer
-        if guard is None:
-            await self._run()
-        else:
-            with guard.watch(peer, self._visit.key, peer.abort):
-                await self._run()
+        watch = nullcontext() if guard is None else guard.watch(peer, self._visit.key, peer.abort)
+        with watch:
+            self._check_room()
+            async with self._tasks:
+                peer.wake = self._wake
+                # Unless it was revoked between its grant and this moment.
+                if peer.closing is None:
+                    self._room.join(peer)
+                    try:
+                        await self._read()
+                    finally:
+                        self._leave()
+                self._tasks.cancel_scope.cancel()
         if peer.closing is not None:
             raise peer.closing
 
-    async def _run(self) -> None:
-        self._check_room()
-        async with self._tasks:
-            self.peer.wake = self._wake
-            if self.peer.closing is not None:
-                # Revoked between its grant and this moment.
-                return
-            self._room.join(self.peer)
-            try:
-                await self._read()
-            finally:
-                # A writer that is at work ends with the tasks, and no other may start.
-                lost = self._lost or getattr(self._channel, "lost", False)
-                self.peer.leave()
-                self._room.leave(self.peer, lost=lost and self.peer.closing is None)
-            self._tasks.cancel_scope.cancel()
+    def _leave(self) -> None:
+        """A writer that is at work ends with the tasks, and no other may start."""
+        lost = self._lost or getattr(self._channel, "lost", False)
+        self.peer.leave()
+        self._room.leave(self.peer, lost=lost and self.peer.closing is None)
 
     def _check_room(self) -> None:
         if self._visit.epoch not in (None, self._room.epoch):
@@ -344,42 +359,11 @@ class _Connection:
             await self._refuse(RateLimited("too many operations for too long"))
         await anyio.sleep(pause)
 
-    # Presence and control
-
     def _hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
-        presence = self._room.people.presence
-        if presence.attendances[self.peer.id].client is None and len(entries) == 1:
-            # Its first awareness frame names one id: its own (design 4, ownership).
-            self._room.announce(self.peer, entries[0].client)
-        waiting = self._heard is not None
-        mine = [entry for entry in entries if entry.client == self._client]
-        if not mine:
-            return
-        self._heard = (mine[-1],)
-        if waiting:
-            self._services.metrics.awareness(dropped=1)
-            return
-        delay = self._hearing.take(1, self._services.clock.monotonic())
-        if delay > 0:
-            self._tasks.start_soon(self._hear_later, delay)
-        else:
-            self._hear_now()
-
-    @property
-    def _client(self) -> int | None:
-        return self._room.people.presence.attendances[self.peer.id].client
-
-    async def _hear_later(self, delay: float) -> None:
-        await anyio.sleep(delay)
-        try:
-            self._hear_now()
-        except RemoteFault as fault:
-            self.peer.close(fault)
-
-    def _hear_now(self) -> None:
-        entries, self._heard = self._heard, None
-        if entries is not None:
-            self._room.people.hear(self.peer, entries)
+        if self._awareness is None:
+            start = self._tasks.start_soon
+            self._awareness = Awareness(self.peer, self._room, self._services, start)
+        self._awareness.hear(entries)
 
     def _control(self, body: Mapping[str, object]) -> float:
         """Handle a control frame; a signature costs us as much as a refusal. Raises RemoteFault."""

@@ -35,26 +35,30 @@ class CrdtSocket:
         channel = AsgiChannel(scope, receive, send)
         with self._rooms.services.addresses.counted(scope):
             try:
-                await self._accept(channel, scope, send)
+                visit = await self._accept(channel, scope, send)
+                # Nobody needs the head of the request while the connection is served.
+                del scope
+                if visit is not None:
+                    await serve(channel, visit, self._rooms)
             except OSError:
                 # The peer was gone before it could be told anything.
                 return
 
-    async def _accept(self, channel: AsgiChannel, scope: Event, send: Send) -> None:
+    async def _accept(self, channel: AsgiChannel, scope: Event, send: Send) -> Visit | None:
         accept: Event = {"type": "websocket.accept", "subprotocol": chosen_protocol(scope)}
         try:
             visit = self._visit(scope)
         except RemoteFault as fault:
             await send(accept)
             await close(channel, fault)
-            return
+            return None
         if visit.grant.key == SERVER:
             secure = scope.get("scheme") == "wss"
             cookie = self._authority.cookie(visit.grant, secure=secure)
             accept["headers"] = [(b"set-cookie", cookie.encode())]
         channel.expect(self._rooms.services.limits.first_batch_bytes)
         await send(accept)
-        await serve(channel, visit, self._rooms)
+        return visit
 
     def _visit(self, scope: Event) -> Visit:
         self._rooms.services.addresses.check(scope)

@@ -8,8 +8,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +52,22 @@ class Watched:
     ended: float | None = None
 
 
+class Watch:
+    """A session that is watched for the length of a block, the whole life of its connection."""
+
+    __slots__ = ("_guard", "_number", "_watched")
+
+    def __init__(self, guard: "Guard", watched: Watched) -> None:
+        self._guard = guard
+        self._watched = watched
+
+    def __enter__(self) -> None:
+        self._number = self._guard.begin(self._watched)
+
+    def __exit__(self, *_error: object) -> None:
+        self._guard.end(self._number)
+
+
 class Guard:
     """All sessions of this process. monotonic in seconds, the authority's clock in ms."""
 
@@ -69,28 +84,32 @@ class Guard:
     def __len__(self) -> int:
         return len(self._watched)
 
-    @contextmanager
     def watch(
         self, session: Session, key: PageKey, abort: Callable[[], None] | None = None
-    ) -> Iterator[None]:
-        """Watch a session for the length of the block. abort cuts it off, whatever it is doing."""
-        number = next(self._numbers)
-        watched = Watched(session, key, session.grant, abort)
+    ) -> "Watch":
+        """Watch a session for the length of a block. abort cuts it off, whatever it is doing."""
+        return Watch(self, Watched(session, key, session.grant, abort))
+
+    def begin(self, watched: Watched) -> int:
+        """It is here from now on. Returns its number."""
+        number, session, key = next(self._numbers), watched.session, watched.key
         self._watched[number] = watched
         self._numbers_of[id(session)] = number
         self._set_deadline(number, watched)
-        person = key.tenant, session.grant.user
-        self._people[person] += 1
+        self._people[key.tenant, watched.base.user] += 1
         # Something may have been revoked between its grant and this moment.
         self._ask(number, watched)
-        try:
-            yield
-        finally:
-            del self._watched[number], self._numbers_of[id(session)]
-            self._ending.pop(number, None)
-            self._people[person] -= 1
-            if not self._people[person]:
-                del self._people[person]
+        return number
+
+    def end(self, number: int) -> None:
+        """The session of this number has left."""
+        watched = self._watched.pop(number)
+        del self._numbers_of[id(watched.session)]
+        self._ending.pop(number, None)
+        person = watched.key.tenant, watched.base.user
+        self._people[person] -= 1
+        if not self._people[person]:
+            del self._people[person]
 
     def sessions(self, tenant: str, user: str) -> int:
         """How many sessions of a user of this tenant are here, on whatever pages."""

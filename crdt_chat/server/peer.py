@@ -71,7 +71,7 @@ class Peer:
     write: Callable[[bytes], bool] | None = None
     wake: Callable[[], None] = nobody
     traffic: Traffic = field(default_factory=Traffic)
-    _relief: anyio.Event = field(default_factory=anyio.Event)
+    _relief: anyio.Event | None = None
 
     def increment(self, frame: bytes, encoded: bytes, seq: int) -> bool:
         """Give it the committed increment that ends at row `seq`: at once if its socket is free.
@@ -184,7 +184,7 @@ class Peer:
 
     def relieve(self) -> None:
         """Something that waited for it does not any more."""
-        if not self.choked:
+        if self._relief is not None and not self.choked:
             self._relief.set()
 
     async def relieved(self) -> None:
@@ -192,6 +192,7 @@ class Peer:
         while self.choked:
             self._relief = anyio.Event()
             await self._relief.wait()
+        self._relief = None
 
     def regrant(self, grant: Grant) -> None:
         """Another grant counts from now on; a client with caps is told of a new role."""

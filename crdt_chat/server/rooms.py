@@ -1,8 +1,7 @@
 """Every page in memory: opened once, kept while somebody is there, evicted when idle and clean."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -31,6 +30,26 @@ class Place:
     idle_since: float = 0.0
 
 
+class Stay:
+    """A room that is pinned for the length of a block, often the whole life of a connection."""
+
+    __slots__ = ("_key", "_place", "_rooms")
+
+    def __init__(self, rooms: "Rooms", key: PageKey) -> None:
+        self._rooms = rooms
+        self._key = key
+
+    async def __aenter__(self) -> Room:
+        self._place = await self._rooms.enter(self._key)
+        if self._place.room is None:
+            self._rooms.leave(self._place)
+            raise TryLater("the page cannot be opened at the moment")
+        return self._place.room
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._rooms.leave(self._place)
+
+
 class Rooms:
     """PageKey -> Room."""
 
@@ -53,12 +72,15 @@ class Rooms:
         place = self._places.get(key)
         return place.room if place is not None else None
 
-    @asynccontextmanager
-    async def open(self, key: PageKey) -> AsyncIterator[Room]:
-        """The room of `key`, loaded if need be and pinned in memory for the length of the block.
+    def open(self, key: PageKey) -> "Stay":
+        """The room of `key`, loaded if need be and pinned in memory for the length of a block.
 
         Raises NotFound for an unknown tenant, TryLater for a page that is damaged or unreadable.
         """
+        return Stay(self, key)
+
+    async def enter(self, key: PageKey) -> Place:
+        """Pin the place of `key`, until `leave`. Raises as `open` does."""
         place = self._places.get(key)
         if place is None:
             # No await between the look and the entry: two who come at once get the same room.
@@ -68,13 +90,12 @@ class Rooms:
         else:
             place.guests += 1
             await self._wait(place)
-        try:
-            if place.room is None:
-                raise TryLater("the page cannot be opened at the moment")
-            yield place.room
-        finally:
-            place.guests -= 1
-            place.idle_since = self.services.clock.monotonic()
+        return place
+
+    def leave(self, place: Place) -> None:
+        """One guest fewer."""
+        place.guests -= 1
+        place.idle_since = self.services.clock.monotonic()
 
     async def _wait(self, place: Place) -> None:
         try:
