@@ -52,6 +52,7 @@ class Socket(Reading):
         "_lost",
         "_parting",
         "_pinged",
+        "_pong",
         "_waiter",
         "due",
     )
@@ -64,6 +65,7 @@ class Socket(Reading):
         self._drained: asyncio.Event | None = None
         # Parting: the app has closed, the other side's answer is awaited. Lost: the connection has ended.
         self._greeted = self._parting = self._lost = self._pinged = False
+        self._pong: bytes | None = None
         self.due = NEVER
 
     # Beginning and end
@@ -216,13 +218,19 @@ class Socket(Reading):
             self._greeted = True
             self._open(data)
 
+    def _take_messages(self) -> None:
+        super()._take_messages()
+        pong, self._pong = self._pong, None
+        if pong is not None:
+            # One for all pings that came together, as RFC 6455 (5.5.3) allows, none if it reads nothing.
+            self.write(pong)
+
     def _take(self, opcode: int, payload: bytes) -> None:
         """One message or control frame; of a pong, that something was heard is all that counts."""
         if opcode == frames.CLOSE:
             self._part(payload)
         elif opcode == frames.PING:
-            if not self._transport.is_closing():
-                self._transport.write(frames.encode(frames.PONG, payload))
+            self._pong = frames.encode(frames.PONG, payload)
         elif opcode != frames.PONG and not self.closed:
             idle = self._waiter is not None and not self._waiter.done()
             self._tell(payload if opcode == frames.BINARY else _text(payload))

@@ -144,6 +144,9 @@ def test_from_the_handshake_to_a_polite_end() -> None:
         assert served.taken() == b"\x81\x02" + "é".encode()
         served.say(Opcode.PING, b"?")
         assert served.taken() == b"\x8a\x01?"
+        pings = [Frame(Opcode.PING, bytes([number])).serialize(mask=True) for number in range(9)]
+        served.socket.data_received(b"".join(pings))
+        assert served.taken() == b"\x8a\x01\x08", "one pong answers all that came together"
         served.say(Opcode.CLOSE, b"\x03\xe8bye")
         assert served.taken() == b"\x88\x05\x03\xe8bye"
         assert served.wire.closing
