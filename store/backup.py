@@ -1,10 +1,12 @@
 """A consistent copy of the file while it is served, verified before it gets its name."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 from store import schema
 from store.errors import Damaged
+from store.faults import of_file
 
 
 def backup(source: Path, target: Path) -> None:
@@ -57,11 +59,8 @@ def carry_over(old: Path, new: Path) -> None:
 
 def check_copy(copy: Path) -> None:
     """Verify a file that `backup` made. Raises NotAStore, SchemaMismatch, Damaged."""
-    db = schema.connect(copy, readonly=True)
-    try:
+    with of_file(copy), closing(schema.connect(copy, readonly=True)) as db:
         found = db.execute("PRAGMA integrity_check(1)").fetchone()
         version = schema.check(db, copy)
-    finally:
-        db.close()
     if found != ("ok",) or version != schema.VERSION:
         raise Damaged(f"the copy does not verify: {found[0]}")

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crdt_chat.cli import admin
 from crdt_chat.cli.parser import Mistake, Verbs, add_verb
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def add_verbs(verbs: Verbs) -> None:
         "Verify every row of a database, and its tables against its log.",
         INTEGRITY_EXAMPLES,
     )
-    integrity.add_argument("--db", metavar="FILE", help="the SQLite file (default: crdt-chat.db)")
-    integrity.add_argument("--json", action="store_true", help="one JSON object")
+    admin.add_place(integrity)
     settings = add_verb(
         verbs,
         "settings",
@@ -111,13 +111,12 @@ def run_integrity(chosen: argparse.Namespace) -> int:
 
     import anyio
 
-    from crdt_chat.config import BadSetting, load
     from store.errors import StoreError
 
+    path = admin.settings(chosen).db
     try:
-        path = load({"db": chosen.db}).db
         report = anyio.run(_verified, path)
-    except (BadSetting, StoreError) as error:
+    except StoreError as error:
         raise Mistake(str(error)) from None
     if chosen.json:
         print(json.dumps({"file": str(path), "ok": not report.problems, **asdict(report)}))

@@ -69,6 +69,8 @@ def run_backup(chosen: argparse.Namespace) -> int:
     db = settings(chosen).db
     if not db.exists():
         raise Mistake(f"there is no database {db}: name one with --db")
+    if not chosen.file.absolute().parent.is_dir():
+        raise Mistake(f"there is no folder {chosen.file.absolute().parent}")
     try:
         backup(db, chosen.file)
     except (StoreError, OSError, sqlite3.Error) as error:
@@ -99,7 +101,7 @@ def run_restore(chosen: argparse.Namespace) -> int:
     from store.errors import StoreError
 
     config = settings(chosen)
-    if not chosen.file.exists():
+    if not chosen.file.is_file():
         raise Mistake(f"there is no file {chosen.file}")
     try:
         done = restore(config, chosen.file)

@@ -123,6 +123,8 @@ def load(
 
 
 def _flag(name: str) -> str:
+    if name == "open_tenants":
+        return "--open-tenant"
     return f"--set {name}" if "." in name else "--" + name.replace("_", "-")
 
 
@@ -277,7 +279,8 @@ def _convert(setting: Setting, value: object, source: str) -> Any:
     except ValueError as error:
         raise BadSetting(f"{source} must be {error}") from None
     if setting.choices and converted not in setting.choices:
-        raise BadSetting(f"{source} must be one of {', '.join(setting.choices)}, not {value!r}")
+        named = ", ".join(filter(None, setting.choices))
+        raise BadSetting(f"{source} must be one of {named}, not {value!r}")
     if setting.name == "port" and converted > 65_535:
         raise BadSetting(f"{source} must be a port from 0 to 65535, not {value!r}")
     return converted

@@ -114,6 +114,8 @@ async def build(
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
     authority = await open_authority(config, store, clock, ids)
     config = authority.config
+    # Before the tasks: what is wrong with a setting would come out as a group of errors.
+    proxies = Proxies(config.proxies)
     async with anyio.create_task_group() as tasks:
         guard = Guard(authority, clock.monotonic)
         administration = Administration(authority, guard, store.trust)
@@ -130,7 +132,6 @@ async def build(
                 *api.erasure.local_routes(erasure, export, authority),
             ]
         )
-        proxies = Proxies(config.proxies)
         app = App(services, rooms, crdt, Starlette(), proxies, administration, local, erasure)
         app.http.router.routes.extend(
             [

@@ -24,8 +24,10 @@ def wanted_grant(tenant: str, said: Mapping[str, object], token_id: str, now: in
     _only(said, "user", "name", "role", "pages", "seconds", "avatar")
     user, pages = said.get("user"), said.get("pages")
     name, avatar = said.get("name") or user, said.get("avatar")
-    if not is_text(user, USER_LIMIT) or str(user).startswith(ANONYMOUS):
+    if not is_text(user, USER_LIMIT):
         raise Malformed("`user` has 1 to 255 characters, none of them control characters")
+    if str(user).startswith(ANONYMOUS):
+        raise Malformed(f"a `user` that begins with {ANONYMOUS} is a visitor without a token")
     if not is_text(name, NAME_LIMIT) or not (avatar is None or is_text(avatar, 2_048)):
         raise Malformed("`name` has at most 200 characters, `avatar` is a web address")
     if not isinstance(pages, list) or not pages or not all(is_text(p, 2_048) for p in pages):
@@ -122,7 +124,7 @@ def _lifetime(said: Mapping[str, object]) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int):
         raise Malformed("`seconds` is a whole number")
     if not 0 < seconds <= LONGEST_TOKEN_S:
-        raise Malformed(f"`seconds` is at most {LONGEST_TOKEN_S:,}")
+        raise Malformed(f"`seconds` is 1 to {LONGEST_TOKEN_S:,}")
     return seconds
 
 

@@ -32,7 +32,12 @@ def routes(verbs: moderation.Moderation, authority: Authority) -> list[BaseRoute
 
 def local_routes(verbs: moderation.Moderation, authority: Authority) -> list[BaseRoute]:
     """The routes for the local socket."""
-    return _routes(verbs, authority, lambda _request, tenant: operators_grant(tenant, OPERATOR))
+
+    def operators(_request: Request, tenant: str) -> Grant:
+        authority.tenant(tenant)
+        return operators_grant(tenant, OPERATOR)
+
+    return _routes(verbs, authority, operators)
 
 
 def operators_grant(tenant: str, name: str) -> Grant:

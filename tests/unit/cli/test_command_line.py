@@ -20,33 +20,6 @@ def clean_environment(monkeypatch):
             monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ([], "say what to do: `crdt-chat demo` to try it"),
-        (["serv"], "there is no verb serv; did you mean serve?"),
-        (["xyzzy"], "there is no verb xyzzy (see `crdt-chat --help`)"),
-        (["serve", "--prot", "1"], "`crdt-chat serve` knows no --prot; did you mean --port?"),
-        (["serve", "extra"], "`crdt-chat serve` knows no extra"),
-        (["serve", "--port"], "argument --port: expected one argument (see `crdt-chat"),
-        (["serve", "--port", "x"], "--port must be a whole number, 0 or more, not 'x'"),
-        (["serve", "--limits", "none"], "argument --limits: invalid choice: 'none'"),
-        (["serve", "--set", "page.body"], "--set takes NAME=VALUE, not 'page.body'"),
-        (["serve", "--set", "page.bodi=3"], "page.bodi is unknown; did you mean page.body?"),
-        (["serve", "--config", "absent.toml"], "cannot read the settings file absent.toml"),
-        (["serve"], "name one with `crdt-chat serve --open-tenant NAME`"),
-        (["settings", "--config", "absent.toml"], "cannot read the settings file absent.toml"),
-    ],
-)  # fmt: skip
-def test_a_mistake_gets_one_sentence(words, sentence, capsys):
-    assert main(words) == 2
-    written = capsys.readouterr()
-    assert sentence in written.err
-    assert written.err.startswith("crdt-chat: ")
-    assert written.err.count("\n") == 1
-    assert written.out == ""
-
-
 def test_serve_turns_flags_into_settings(parsed):
     config = config_of(
         parsed(
