@@ -190,6 +190,7 @@ class Scene:
         self.heard: list[str] = []
         self.raws: list[Raw] = []
         self.attacks = 1
+        self.said_elsewhere = False
         self.ada, self.bob = self.person("ada"), self.person("bob")
         self.eve = self.person("eve", role=role)
         self.ada.transact(thread("ada", "a1", HONEST))
@@ -305,7 +306,7 @@ class Scene:
             self.ada.wait(state=(sender.client, "word", word))
 
     def _look(self, changes: Sequence[Operation], ends: Ends) -> None:
-        expected = changed(self.before, changes)
+        expected = self.expected(changes)
         late = self.person("late")
         people = [self.ada, self.bob, late]
         # A closed attacker starts anew, as docs/protocol.md says.
@@ -326,8 +327,9 @@ class Scene:
         assert not [frame for frame in frames if text in frame]
         self.arena.counted.frames += len(self.heard) + len(frames)
         self.arena.search_frames(self.others, [text])
-        self.arena.search_files(text)
-        self.arena.forbidden.append(text)
+        if not self.said_elsewhere:
+            self.arena.search_files(text)
+            self.arena.forbidden.append(text)
 
     def _listen(self) -> None:
         """Read what the legacy client was told up to the last event of the page."""
@@ -337,6 +339,10 @@ class Scene:
             self.heard.append(frame)
             if json.loads(frame).get("timestamp") == last:
                 return
+
+    def expected(self, operations: Iterable[Operation]) -> Content:
+        """What was there before the attack, and these operations."""
+        return changed(self.before, operations)
 
     def close(self) -> None:
         """Everybody goes home."""
