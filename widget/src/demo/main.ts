@@ -1,12 +1,16 @@
 // The demo page: stock yjs and y-websocket on one article; everything shown is read from the document.
+// Begin here. notes.ts is the document, anchor.ts finds passages again, view.ts and layout.ts draw the margin.
 import { render } from 'lit-html'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
-import { LONGEST_QUOTE, PageText, type Span } from './anchor'
+import { PageText, type Span } from './anchor'
+import { Announcer } from './announce'
 import { noteAt, paint, place } from './layout'
 import { LinkBar } from './link'
 import { Notes, type Annotation } from './notes'
+import { onPointed } from './point'
 import { inventId, thisReader } from './reader'
+import { onSelected, select } from './select'
 import { marginView, type Actions, type Draft, type PlacedThread } from './view'
 
 const TENANT = 'demo'
@@ -15,7 +19,6 @@ const PAGE = 'demo-article'
 const element = (id: string): HTMLElement => document.getElementById(id)!
 const article = element('article')
 const margin = element('margin')
-const ask = element('ask') as HTMLButtonElement
 const page = new PageText(article)
 const me = thisReader(new URLSearchParams(location.search))
 
@@ -31,6 +34,7 @@ const provider = new WebsocketProvider(`${scheme}://${location.host}/ws/${TENANT
 provider.bcChannel += `#${me.id}`
 provider.awareness.setLocalStateField('user', me)
 const link = new LinkBar(provider, me, element('presence'), element('strip'))
+const announcer = new Announcer(element('announcer'), me.id, link.nameOf)
 provider.connect()
 
 // --- the margin: drawn anew from the document after each change -----------------------------------
@@ -93,8 +97,7 @@ const actions: Actions = {
     const range = page.range(draft.span)
     draft = null
     draw()
-    getSelection()?.removeAllRanges()
-    getSelection()?.addRange(range)
+    select(range)
   },
   reply (thread, body) {
     notes.reply(thread, body)
@@ -133,81 +136,24 @@ doc.on('afterTransaction', ({ local, changed }) => {
   // A burst of other people's updates is drawn once.
   queued ||= setTimeout(() => { queued = 0; draw(); announce() })
 })
+const announce = (): void => announcer.tell(notes.threads(), provider.synced)
 notes.onTakenBack(() => link.say('The server did not accept your last change, so it was taken back.'))
 
-// --- for those who listen: what others wrote since this window was opened ---------------------------
-const heard = new Set<string>()
-let listening = false
-
-function announce (): void {
-  for (const { comments } of notes.threads()) {
-    for (const { id, creator, body } of comments) {
-      if (listening && !heard.has(id) && creator !== me.id) {
-        element('announcer').textContent = `${link.nameOf(creator)} wrote: ${body}`
-      }
-      heard.add(id)
-    }
-  }
-  listening ||= provider.synced
-}
-
-// --- selecting: a button beside the selection, or Ctrl+Alt+M --------------------------------------
-function selected (): Span | null {
-  const selection = getSelection()
-  if (selection === null || selection.isCollapsed || selection.rangeCount === 0) return null
-  const range = selection.getRangeAt(0)
-  return article.contains(range.commonAncestorContainer) ? page.span(range) : null
-}
-
-function offer (): void {
-  const span = selected()
-  ask.hidden = span === null
-  if (span === null) return
-  ask.disabled = span.end - span.start > LONGEST_QUOTE
-  ask.textContent = ask.disabled ? 'Too long for one note' : 'Write a note'
-  const box = [...page.range(span).getClientRects()].at(-1)!
-  const right = document.documentElement.clientWidth - ask.offsetWidth - 12
-  ask.style.setProperty('top', `${box.bottom + scrollY + 8}px`)
-  ask.style.setProperty('left', `${Math.max(12, Math.min(box.right - ask.offsetWidth / 2, right))}px`)
-}
-
-function begin (): void {
-  const span = selected()
-  if (span === null || span.end - span.start > LONGEST_QUOTE) return
+// --- selecting, pointing and the keyboard ----------------------------------------------------------
+onSelected(article, page, element('ask') as HTMLButtonElement, (span) => {
   draft = { id: 'draft', quote: page.text.slice(span.start, span.end), span };
   [active, editing] = [null, null]
-  getSelection()?.removeAllRanges()
   draw()
   focus('[data-id="draft"] textarea')
-}
-
-document.addEventListener('selectionchange', offer)
-ask.addEventListener('pointerdown', (event) => event.preventDefault())
-ask.addEventListener('click', begin)
+})
+onPointed(
+  article, margin, (x, y) => noteAt(page, cards, x, y),
+  (thread) => { hover = thread; paint(page, cards, active, hover) },
+  (thread) => { if (thread !== 'draft' && thread !== active) actions.activate(thread) }
+)
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && active !== null) actions.activate(null)
-  if (event.code === 'KeyM' && event.altKey && (event.ctrlKey || event.metaKey)) begin()
 })
-
-// --- pointing: passage and card belong together -----------------------------------------------------
-function point (id: string | null): void {
-  if (id === hover) return
-  hover = id
-  article.toggleAttribute('data-over', id !== null)
-  for (const card of margin.querySelectorAll<HTMLElement>('.card')) card.toggleAttribute('data-hover', card.dataset['id'] === id)
-  paint(page, cards, active, hover)
-}
-
-article.addEventListener('click', ({ clientX, clientY }) => {
-  if (getSelection()?.isCollapsed === false) return
-  const id = noteAt(page, cards, clientX, clientY)
-  if (id !== 'draft' && id !== active) actions.activate(id)
-})
-article.addEventListener('pointermove', ({ clientX, clientY }) => point(noteAt(page, cards, clientX, clientY)))
-article.addEventListener('pointerleave', () => point(null))
-margin.addEventListener('pointerover', ({ target }) =>
-  point((target as Element).closest<HTMLElement>('.card')?.dataset['id'] ?? null))
-margin.addEventListener('pointerleave', () => point(null))
 
 const second = element('second') as HTMLAnchorElement
 const another = (): void => { second.href = `?user=${inventId()}` }
