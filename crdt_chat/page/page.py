@@ -4,7 +4,8 @@
 docs/page.md explains the words, with pictures.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count
 from typing import Final
 
 from crdt_chat.identity import Grant
@@ -33,6 +34,15 @@ from crdt_chat.page.verdict import (
 EMPTY_VECTOR: Final = b"\x00"
 RESERVED: Final = 2**16
 """Client ids below this may be the server's: small, so that people's concurrent edits win (design 4)."""
+
+
+def free_client(first: int, taken: Callable[[int], bool]) -> int:
+    """The first client id from `first` on that is not taken, above RESERVED only if all below are.
+
+    Few updates are enough for a person to claim every reserved id of a page.
+    """
+    order = chain(range(first, RESERVED), range(first), count(RESERVED))
+    return next(client for client in order if not taken(client))
 
 
 class Page:
@@ -91,8 +101,7 @@ class Page:
 
     def _claim_server(self, client: int) -> None:
         owners = self._being.ledger.owners
-        while owners.get(client, SERVER) != SERVER:
-            client = (client + 1) % RESERVED
+        client = free_client(client, lambda each: owners.get(each, SERVER) != SERVER)
         self._server = client
         self._server_kept = client in owners
         owners[client] = SERVER

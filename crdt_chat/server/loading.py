@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from crdt_chat.identity import PageKey
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.page import RESERVED, Page
+from crdt_chat.page.page import Page, free_client
 from crdt_chat.page.verdict import GateRows
 from store.protocol import Store
 from store.records import StoredPage
@@ -38,8 +38,7 @@ async def load_page(
     if stored is None:
         return LoadedPage(Page(limits, server_client))
     retired = frozenset(stored.retired)
-    while server_client in retired:
-        server_client = (server_client + 1) % RESERVED
+    server_client = free_client(server_client, retired.__contains__)
     page = page_of(stored, limits, server_client)
     return LoadedPage(
         page,

@@ -6,7 +6,7 @@ from crdt_chat.page.erasure import Entries, Kept, whole
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.page import Page
+from crdt_chat.page.page import Page, free_client
 from crdt_chat.server.epochs import clients_of_vector
 from crdt_chat.server.loading import SPARE_CLIENT, page_of
 from crdt_chat.server.services import Services
@@ -34,9 +34,8 @@ def replacement(
     and the events begin anew, unless the caller changes that.
     """
     used = {*clients_of_vector(page.state_vector()), *(client for client, _ in stored.owners)}
-    client = services.ids.client()
-    while client in used or client in stored.retired:
-        client = services.ids.client()
+    gone = used.union(stored.retired)
+    client = free_client(services.ids.client(), gone.__contains__)
     now, origin = services.clock.now(), services.ids.origin()
     entry = LogEntry(origin, actor, "0", now, whole(kept.live, client))
     return Rewrite(

@@ -11,8 +11,8 @@ from crdt_chat.identity import Role
 from crdt_chat.page.document import Document
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.merge import merge
-from crdt_chat.page.page import Page
-from crdt_chat.page.update import decode
+from crdt_chat.page.page import RESERVED, Page
+from crdt_chat.page.update import Struct, decode, encode
 from crdt_chat.page.vector import encode_vector
 from crdt_chat.page.verdict import GateRows
 
@@ -216,3 +216,21 @@ def test_merging_leaves_out_what_was_deleted_meanwhile() -> None:
     assert merge([]) == merge([b"", b""]) == b""
     with pytest.raises(ValueError, match="follow"):
         merge([table.journal[1], table.journal[0]])
+
+
+def test_somebody_who_claims_every_reserved_client_id_does_not_hang_the_page() -> None:
+    table = Table()
+    thread(table)
+    eve = Hand(table, "eve", 2_000_000)
+    structs: dict[int, list[Struct]] = {}
+    for client in range(1_000):
+        eve.client, eve.clock, eve.structs = client, 0, []
+        eve.set("comments", f"a1/f{client}", {"creator": "eve"})
+        structs[client] = eve.structs
+    eve.send("step2", encode(structs, {}))
+    assert len(table.rows.owners) >= 999
+    table.rows.owners = [(client, "eve") for client in range(RESERVED)]
+    table.restart()
+    verdict = table.page.write([("page", "title", "T")], MOD, NOW)
+    assert verdict.kind == "accepted"
+    assert set(decode(verdict.update).structs) == {RESERVED}
