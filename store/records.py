@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One admitted update to append. `origin` (16 bytes) is its idempotency key on this page."""
 
     origin: bytes
@@ -16,8 +15,7 @@ class LogEntry:
     update: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EventEntry:
+class EventEntry(NamedTuple):
     """One event to append: `body` is the JSON object without `timestamp`: the store assigns it."""
 
     type: str
@@ -27,8 +25,7 @@ class EventEntry:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Projected:
+class Projected(NamedTuple):
     """One key of the read model: `value` is its JSON text, None where the key is gone.
 
     root and name are opaque here but for `annotations`, `comments`, `resolved`, `reactions`,
@@ -65,8 +62,7 @@ class PageCommit:
     usage: Sequence[tuple[str, int]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+class LogRow(NamedTuple):
     """One journaled update: dense per-page seq from 1, `at` in ms."""
 
     seq: int
@@ -76,8 +72,7 @@ class LogRow:
     update: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """One event of the log: `timestamp` (ms) strictly rises per page, by at least 2."""
 
     timestamp: int

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from crdt_chat.identity import Grant
+from crdt_chat.page.json_text import as_text
 from crdt_chat.page.layout import annotation_of, entity_of
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Change, Json, Verdict
@@ -52,7 +53,7 @@ class Archive:
             if change.after is not None:
                 self._forget(key, noted)
             elif key not in self._kept and _covered(*key, deleted):
-                noted[key] = self._kept[key] = json.dumps(change.before, ensure_ascii=False)
+                noted[key] = self._kept[key] = as_text(change.before)
                 self._size += len(self._kept[key])
         while self._size > self._limit:
             self._forget(next(iter(self._kept)), noted)

@@ -6,10 +6,11 @@ as an argument.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Literal, NamedTuple
+from functools import cached_property
+from operator import attrgetter
+from typing import Literal, NamedTuple, cast
 
 from crdt_chat.page.verdict import Change, Json
 
@@ -68,15 +69,23 @@ class Gesture:
 
 
 class Lifetimes:
-    """Whether an annotation was there at a position of the commit, and as what."""
+    """Whether an annotation was there at a position of the commit, and as what.
+
+    look reads the page as it is after the changes.
+    """
 
     def __init__(self, changes: Sequence[Attributed], look: Look) -> None:
-        self._changes = [one.change for one in changes]
+        self._changes = changes
         self._look = look
-        self._positions: dict[str, list[int]] = {}
-        for position, change in enumerate(self._changes):
+
+    @cached_property
+    def _positions(self) -> dict[str, list[int]]:
+        """Where each annotation was written. Most commits take none away, and never ask."""
+        found: dict[str, list[int]] = {}
+        for position, (change, *_) in enumerate(self._changes):
             if change.root == "annotations":
-                self._positions.setdefault(change.name, []).append(position)
+                found.setdefault(change.name, []).append(position)
+        return found
 
     def value(self, annotation: str, position: int) -> Json:
         """The annotation as it was just after the change at `position`, None where absent."""
@@ -85,8 +94,8 @@ class Lifetimes:
             return self._look("annotations", annotation)
         index = bisect_right(positions, position)
         if index:
-            return self._changes[positions[index - 1]].after
-        return self._changes[positions[0]].before
+            return self._changes[positions[index - 1]].change.after
+        return self._changes[positions[0]].change.before
 
     def latest(self, gesture: Gesture) -> Json:
         """The annotation after the commit, else as this gesture last saw it; None if it never did.
@@ -94,7 +103,7 @@ class Lifetimes:
         Events are upserts by id, in order: with the value after the commit none of them can carry
         an older state than the one before it.
         """
-        now = self.value(gesture.annotation, len(self._changes))
+        now = self._look("annotations", gesture.annotation)
         if now is not None:
             return now
         seen = self.value(gesture.annotation, gesture.last)
@@ -109,17 +118,29 @@ def gestures(changes: Sequence[Attributed], new_broadcast_id: Callable[[], str])
     """
     found: dict[tuple[str, str, str], Gesture] = {}
     position = 0
-    for _, together in groupby(changes, key=lambda one: (one.update, one.actor)):
-        update = list(together)
+    for update in _updates(changes):
         for one, broadcast_id in zip(update, _broadcast_ids(update, new_broadcast_id), strict=True):
             annotation = annotation_of(one.change)
             if annotation is not None:
                 key = (annotation, broadcast_id, one.actor)
-                if key not in found:
-                    found[key] = Gesture(*key, first=position, last=position)
-                found[key].take(position, one.change)
+                gesture = found.get(key)
+                if gesture is None:
+                    gesture = found[key] = Gesture(*key, first=position, last=position)
+                gesture.take(position, one.change)
             position += 1
-    return sorted(found.values(), key=lambda gesture: gesture.at)
+    return sorted(found.values(), key=attrgetter("at"))
+
+
+def _updates(changes: Sequence[Attributed]) -> Iterator[Sequence[Attributed]]:
+    """The changes of each admitted update, and of each actor in it."""
+    first = 0
+    for place, (_, actor, update, _) in enumerate(changes):
+        before = changes[first]
+        if before.update != update or before.actor != actor:
+            yield changes[first:place]
+            first = place
+    if changes:
+        yield changes[first:]
 
 
 def annotation_of(change: Change) -> str | None:
@@ -142,6 +163,8 @@ def _effect(change: Change) -> Effect | None:
 def _broadcast_ids(update: Sequence[Attributed], new_broadcast_id: Callable[[], str]) -> list[str]:
     """The broadcastId of each change of one update, in order."""
     brought = _brought(update)
+    if None not in brought:
+        return cast("list[str]", brought)
     said: dict[str | None, dict[str, None]] = {}
     shades: dict[str, str] = {}
     for (change, *_), broadcast_id in zip(update, brought, strict=True):
@@ -170,7 +193,7 @@ def _brought(update: Sequence[Attributed]) -> list[str | None]:
     }
     return [
         one.broadcast_id
-        or (None if _is_restored(one.change, lifted) else own_broadcast_id(one.change))
+        or (None if lifted and _is_restored(one.change, lifted) else own_broadcast_id(one.change))
         for one in update
     ]
 

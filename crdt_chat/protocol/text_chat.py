@@ -6,12 +6,12 @@ so that it may arrive twice (an upsert by `_id`, never a delta). The one module 
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import Grant, Role
+from crdt_chat.page.json_text import as_text
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol.gestures import Attributed, Gesture, Lifetimes, Look, gestures
 
@@ -40,8 +40,7 @@ EXCERPT = 500
 """Code points of the first comment that a chat shows; the whole thread has its own endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextChatEvent:
+class TextChatEvent(NamedTuple):
     """One event of a commit: `body` is its JSON object without `timestamp`, `entity` the chat."""
 
     type: str
@@ -117,10 +116,16 @@ def chat(
     page: its name. comments: the first comments' ids, where there is no `below` to tell them. One
     shape for list and events.
     """
-    found: dict[str, Json] = {"_id": annotation, "urlId": thread_url_id(page, annotation, value)}
-    found |= {"range": "", "selector": ""} | _thread(annotation, look, below, comments)
-    found |= _anchor(value)
-    found |= {"userId": value["creator"], "created": value["created"]}
+    found: dict[str, Json] = {
+        "_id": annotation,
+        "urlId": thread_url_id(page, annotation, value),
+        "range": "",
+        "selector": "",
+        **_thread(annotation, look, below, comments),
+        **_anchor(value),
+        "userId": value["creator"],
+        "created": value["created"],
+    }
     if value.get("title"):
         found["pageTitle"] = value["title"]
     for root, key in (("resolved", "isResolved"), ("closed", "isClosed")):
@@ -176,8 +181,7 @@ def thread_url_id(page: str, annotation: str, value: Mapping[str, Json]) -> str:
 
 def dumps(body: Json) -> str:
     """JSON for legacy clients: compact, `%` escaped: one SDK percent-decodes whole frames."""
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("%", "\\u0025")
+    return as_text(body).replace("%", "\\u0025")
 
 
 def frame(timestamp: int, body: str) -> str:

@@ -1,6 +1,5 @@
 """What one page has applied and not yet committed: rows for the store, and what waits for them."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +7,7 @@ import anyio
 
 from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import PageKey
+from crdt_chat.page.json_text import as_text
 from crdt_chat.page.merge import merge
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 from crdt_chat.protocol import wire
@@ -151,18 +151,12 @@ def _lifts(change: Change) -> bool:
 
 def event_entry(event: TextChatEvent) -> EventEntry:
     """The event as the store keeps it."""
-    return EventEntry(
-        event.type,
-        event.broadcast_id,
-        event.user,
-        event.entity,
-        event.body,
-    )
+    return EventEntry(*event)
 
 
 def _projected(changes: Sequence[Change]) -> list[Projected]:
     last = {(change.root, change.name): change.after for change in changes}
     return [
-        Projected(root, name, None if value is None else json.dumps(value, ensure_ascii=False))
+        Projected(root, name, None if value is None else as_text(value))
         for (root, name), value in last.items()
     ]

@@ -5,7 +5,7 @@ pause between two grows with the audience (what one frame to everybody costs), t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import anyio
 
@@ -19,8 +19,7 @@ FRAME_COST_S = 0.0002
 """What one frame to one peer roughly costs: the pause between commits is this for everybody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who made an update: a user, by a connection (0 for a server-made operation)."""
 
     user: str
