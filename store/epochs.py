@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from store import events, gate, journal, pages, readmodel
+from store import events, gate, journal, pages, readmodel, words
 from store.batch import Heads
 from store.pages import PageRow
 from store.records import Conflict, PageCommit, Rewrite, Rewritten
@@ -41,7 +41,7 @@ def wipe(db: sqlite3.Connection) -> None:
 
     Raises sqlite3.OperationalError if a reader holds on to the log for longer than the timeout.
     """
-    _forget_words(db)
+    words.optimize(db)
     db.execute("VACUUM")
     for _ in range(ATTEMPTS):
         busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -110,9 +110,3 @@ def _history(db: sqlite3.Connection, page: PageRow, new: Rewrite) -> None:
                 db.execute(query, (page.id,))
             else:
                 db.execute(f"{query} AND actor = ?", (page.id, actor))
-
-
-def _forget_words(db: sqlite3.Connection) -> None:
-    """Rewrite the full text index: it marks removed words and drops them only when it merges."""
-    for table in ("annotation_fts", "comment_fts"):
-        db.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608

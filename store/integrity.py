@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from store import events, gate, journal, listing, pages, readmodel
+from store import events, gate, journal, listing, pages, readmodel, words
 from store.errors import Quarantined
 from store.faults import quarantine
 from store.pages import PageRow
@@ -136,13 +136,19 @@ def differences(
 
 
 def check_index(db: sqlite3.Connection, report: Report) -> None:
-    """Verify the full text index against the tables; this needs the write connection."""
-    for table in ("annotation_fts", "comment_fts"):
-        try:
-            query = f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"  # noqa: S608
-            db.execute(query)
-        except sqlite3.DatabaseError as error:
-            _add(report, None, f"full text index {table}: {error}")
+    """Verify the full text index against the tables, and make it anew if it is not what they say.
+
+    This needs the write connection.
+    """
+    with _noting(report):
+        while words.behind(db):
+            words.catch_up(db)
+    faults = words.faults(db)
+    for fault in faults:
+        _add(report, None, fault)
+    if faults:
+        with _noting(report):
+            words.rebuild(db)
 
 
 def _add(report: Report, name: Name | None, what: str) -> None:

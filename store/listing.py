@@ -5,7 +5,7 @@ import sqlite3
 import unicodedata
 from typing import Any
 
-from store import readmodel
+from store import readmodel, words
 from store.records import Hit, PageInfo, UsageRow
 
 _PAGES = """
@@ -32,6 +32,23 @@ WHERE page.tenant = :tenant AND (:page IS NULL OR page.name = :page) AND {match}
 ORDER BY {order} LIMIT :limit
 """
 
+_INSIDE = {
+    "join": "",
+    "match": "instr(lower(said.text), lower(:text)) > 0",
+    "order": "said.id DESC",
+}
+_INDEXED = {
+    "join": "JOIN {table}_fts ON {table}_fts.rowid = said.id",
+    "match": "{table}_fts MATCH :text",
+    "order": "rank, said.id DESC",
+}
+_YOUNG = {
+    "join": "",
+    "match": "said.id IN (SELECT value FROM json_each(:ids))",
+    "order": "said.id DESC",
+}
+"""Three ways to find texts: somewhere inside, by the index, and among those not indexed yet."""
+
 
 def pages(db: sqlite3.Connection, tenant: str, after: str, limit: int) -> list[PageInfo]:
     """The tenant's pages by name, those after `after`, at most `limit`."""
@@ -50,25 +67,22 @@ def search(
     db: sqlite3.Connection, tenant: str, text: str, page: str | None, limit: int
 ) -> list[Hit]:
     """Where all words of `text` stand, best first, comments before quotes; at most `limit`."""
-    words = text.split()
-    if not words or limit <= 0:
+    given = text.split()
+    if not given or limit <= 0:
         return []
-    if any(_without_spaces(character) for character in text):
-        parameters: dict[str, str | int | None] = {"text": text.strip()}
-        join, match, order = "", "instr(lower(said.text), lower(:text)) > 0", "said.id DESC"
-    else:
-        parameters = {"text": " ".join(f'"{word}"*' for word in map(_quoted, words))}
-        join = "JOIN {table}_fts ON {table}_fts.rowid = said.id"
-        match, order = "{table}_fts MATCH :text", "rank, said.id DESC"
-    parameters |= {"tenant": tenant, "page": page}
+    inside = any(_without_spaces(character) for character in text)
+    wanted = text.strip() if inside else " ".join(f'"{word}"*' for word in map(_quoted, given))
+    parameters: dict[str, str | int | None] = {"text": wanted, "tenant": tenant, "page": page}
     found: list[Hit] = []
     for table, said in _SAID.items():
-        query = _HIT.format(said=said, join=join, match=match, order=order, visible=_VISIBLE)
-        parameters["limit"] = limit - len(found)
-        rows = db.execute(query.replace("{table}", table), parameters)
-        for name, annotation, comment, creator, created, value in rows:
-            whole = readmodel.text(TABLE_ROOTS[table], value)
-            found.append(Hit(name, annotation, comment, creator or "", created or 0, whole))
+        for way in (_INSIDE,) if inside else (_INDEXED, _YOUNG):
+            if way is _YOUNG:
+                parameters["ids"] = json.dumps(words.unindexed(db, table, wanted))
+            query = _HIT.format(said=said, visible=_VISIBLE, **way).replace("{table}", table)
+            rows = db.execute(query, parameters | {"limit": limit - len(found)})
+            for name, annotation, comment, creator, created, value in rows:
+                whole = readmodel.text(TABLE_ROOTS[table], value)
+                found.append(Hit(name, annotation, comment, creator or "", created or 0, whole))
     return found
 
 

@@ -6,10 +6,11 @@ that opening an up-to-date file does not import sqlite_utils (0.3 s).
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store import moderation, tenants
+from store import moderation, tenants, words
 from store.errors import Damaged, NotAStore, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x43524443
 """`CRDC` in the SQLite header: https://www.sqlite.org/fileformat2.html#application_id"""
 
-VERSION = 4
+VERSION = 5
 
 _CORE = """
 CREATE TABLE page (
@@ -246,18 +247,14 @@ def migrations() -> "Migrations":
 
     @steps()
     def m001_first(db: "Database") -> None:
-        for statement in (_CORE + _READ_MODEL).split(";"):
-            db.execute(statement)
+        _all(db, (_CORE + _READ_MODEL).split(";"))
         # A prefix search of any length stays fast without prefix indexes at this size.
         for table, columns in (("annotation", ["quote", "title"]), ("comment", ["body"])):
-            db.table(table).enable_fts(
-                columns, create_triggers=True, tokenize="unicode61 remove_diacritics 2"
-            )
+            db.table(table).enable_fts(columns, create_triggers=True, tokenize=words.TOKENIZER)
 
     @steps()
     def m002_trust(db: "Database") -> None:
-        for statement in tenants.TABLES:
-            db.execute(statement)
+        _all(db, tenants.TABLES)
 
     @steps()
     def m003_archive(db: "Database") -> None:
@@ -265,7 +262,15 @@ def migrations() -> "Migrations":
 
     @steps()
     def m004_moderation(db: "Database") -> None:
-        for statement in (*moderation.TABLES, _ERASED):
-            db.execute(statement)
+        _all(db, (*moderation.TABLES, _ERASED))
+
+    @steps()
+    def m005_index_apart(db: "Database") -> None:
+        _all(db, words.TABLES)
 
     return steps
+
+
+def _all(db: "Database", statements: Iterable[str]) -> None:
+    for statement in statements:
+        db.execute(statement)

@@ -19,6 +19,7 @@ from store.protocol import Project
 from store.records import (
     CommitResult,
     Conflict,
+    Hit,
     PageCommit,
     Projected,
     Pruned,
@@ -143,6 +144,13 @@ class SqliteStore(SqliteReader):
             while count := await self._writer.call(work):
                 removed += count
         return removed
+
+    async def search(
+        self, tenant: str, text: str, *, page: str | None = None, limit: int = 50
+    ) -> list[Hit]:
+        """Where all words of `text` stand, best first, in all that is committed."""
+        await self._writer.catch_up()
+        return await super().search(tenant, text, page=page, limit=limit)
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent, verified copy while serving."""

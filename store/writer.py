@@ -1,6 +1,7 @@
 """The writer thread: it alone owns the write connection, and what queued meanwhile is one commit.
 
-No linger: while one commit runs the next batch queues up; when idle a commit goes at once.
+No linger: while one commit runs the next batch queues up; when idle a commit goes at once. When it has
+been idle for a while it lets the full text index catch up (words.py).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 from anyio.lowlevel import current_token
 
+from store import words
 from store.batch import ROW_ERRORS, Heads, commit_all, roll_back
 from store.errors import Closed, Unavailable
 from store.faults import passing
@@ -25,6 +27,16 @@ log = logging.getLogger("crdt_chat.store")
 
 BATCH_ROWS = 512
 BATCH_BYTES = 1024 * 1024
+
+IDLE_S = 1.0
+"""Seconds without a job after which the full text index catches up."""
+
+MOST_BEHIND = 10_000
+"""Rows that may wait for the index while there is never such a pause: 0.3 s of a search's time."""
+
+FAULT_S = 60.0
+"""Seconds until the index is tried again after it could not be written."""
+
 T = TypeVar("T")
 
 
@@ -109,6 +121,8 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
+        self.behind = words.behind(db)
+        self._pause, self._faulty = IDLE_S, False
         self.thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self.thread.start()
 
@@ -139,6 +153,11 @@ class Writer:
             raise job.error
         return job.value  # type: ignore[return-value]  # set whenever error is not
 
+    async def catch_up(self) -> None:
+        """Return once every text that is committed now is in the full text index."""
+        for _ in range(0, self.behind, words.SLICE):
+            await self.call(lambda db, _: words.catch_up(db))
+
     def _put(self, job: Job) -> None:
         with self._gate:
             if self._closed:
@@ -155,9 +174,11 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            job: Job | None = self._jobs.get()
+            job = self._next()
             while job is not None:
                 job = self._step(job)
+            while self.behind and not self._faulty:
+                self._index()
         finally:
             with self._gate:
                 self._closed = True
@@ -168,13 +189,34 @@ class Writer:
         """Do one batch that begins with `job`; the job after it (waits if there is none)."""
         if not isinstance(job, Commits):
             self._call(job)
-            return self._jobs.get()
+            return self._next()
         batch, following = self._gather(job)
         try:
             self._commit(batch)
         finally:
             wake(batch)
-        return self._jobs.get() if following is _NOTHING else following
+        if self.behind > MOST_BEHIND and not self._faulty:
+            self._index()
+        return self._next() if following is _NOTHING else following
+
+    def _next(self) -> Job | None:
+        """The next job; if it lets wait for itself the index catches up, some rows at a time."""
+        while self.behind:
+            with contextlib.suppress(queue.Empty):
+                return self._jobs.get(timeout=self._pause)
+            self._index()
+        return self._jobs.get()
+
+    def _index(self) -> None:
+        try:
+            self.behind = words.catch_up(self._db)
+        except sqlite3.Error as error:
+            # Searches go without the newest rows until it can be written again.
+            log.warning("the full text index cannot follow: %s", error)
+            self._pause, self._faulty = FAULT_S, True
+            self._recover(error)
+        else:
+            self._pause, self._faulty = 0.0 if self.behind else IDLE_S, False
 
     def _gather(self, first: Commits) -> tuple[list[Commits], "Job | None"]:
         """All that is queued, up to the size of a batch, and the job that did not fit."""
@@ -192,6 +234,7 @@ class Writer:
             batch.append(job)
 
     def _commit(self, batch: list[Commits]) -> None:
+        self._pause = max(self._pause, IDLE_S)
         commits = [commit for part in batch for commit in part.commits]
         for part in batch:
             part.results = [Failed(Closed("the writer ended"))] * len(part.commits)
@@ -202,6 +245,7 @@ class Writer:
             failure = Unavailable(f"the commit failed: {error}")
             failure.__cause__ = error
             results = [Failed(failure)] * len(commits)
+        self.behind += sum([len(commit.projected) for commit in commits])
         position = 0
         for part in batch:
             part.results = results[position : position + len(part.commits)]
@@ -211,6 +255,7 @@ class Writer:
         job.error = Closed("the writer ended")
         try:
             job.value = job.work(self._db, self._heads)
+            self.behind = words.behind(self._db)
             job.error = None
         except ROW_ERRORS as error:
             job.error = passing(error) or error

@@ -21,6 +21,8 @@ async def test_what_the_page_shows_runs(path, kept, title, query):
     done = Projected("resolved", "b", json.dumps({"by": "ada", "at": 1, "resolved": True}))
     said = [annotation("a", "quoted"), annotation("b"), comment("a/1", "one fox"), done]
     await kept.commit([commit(0, "one", "two", page="p", tenant="demo", projected=said)])
+    # The index follows when the writer is idle, or here, before a search.
+    await kept.search("demo", "fox")
     db = schema.connect(path, readonly=True)
     rows = db.execute(query).fetchall()
     db.close()
