@@ -54,6 +54,11 @@ keys.k1.secret = "{SECRETS["acme"]}"
 operations_per_s = 1000
 operations_burst = 100000
 
+[tenants.roomy]
+keys.k1.secret = "{SECRETS["acme"]}"
+operations_per_s = 1000
+operations_burst = 100000
+
 [tenants.tight.page]
 annotations = 3
 comments = 5
