@@ -1,6 +1,7 @@
 """Fixtures for tests with real Yjs clients and real servers."""
 
 from server import server, start_server
+from small_server import small
 from yjs_peer import yjs, yjs_process
 
-__all__ = ["server", "start_server", "yjs", "yjs_process"]
+__all__ = ["server", "small", "start_server", "yjs", "yjs_process"]

@@ -1,0 +1,252 @@
+"""Sockets that are too many, silent, half open or crafted: they cost little, and nobody else notices."""
+
+import contextlib
+import http.client
+import json
+import resource
+import socket as sockets
+import struct
+import time
+
+import pytest
+from entries import annotation, comment, fresh
+from pycrdt import Map
+from raw_client import raw_client
+from server import HOST, StartServer
+from small_server import (
+    annotation_of,
+    comes_in,
+    dialled,
+    frame_head,
+    here,
+    present,
+    told,
+    upgraded,
+    wait_for,
+)
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+
+def reset_by_peer(raw: sockets.socket) -> bool:
+    """Read until the connection ends."""
+    with contextlib.suppress(ConnectionError):
+        while raw.recv(65_536):
+            pass
+    return True
+
+
+def test_deflate_is_not_spoken(small):
+    with dialled(small) as raw:
+        head = upgraded(small, f"/ws/demo/{fresh('page')}", raw)
+        assert b"sec-websocket-extensions" not in head.lower()
+        raw.sendall(bytes([0xC2, 0x81]) + b"\0" * 5)  # a compressed frame
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := raw.recv(4096):
+                answer += piece
+        assert struct.pack(">H", 1002) in answer
+
+
+def test_connections_of_one_user_on_whatever_pages(small):
+    user = fresh("user")
+    with contextlib.ExitStack() as stack:
+        tabs = [stack.enter_context(here(small, fresh("page"), user)) for _ in range(3)]
+        with raw_client(small.ws(), fresh("page"), user) as fourth:
+            assert fourth.closed() == 1013
+        with here(small, fresh("page"), fresh("user")):
+            pass
+        tabs[0].socket.close()
+        wait_for(lambda: comes_in(small, fresh("page"), user))
+
+
+def test_connections_on_one_page(small):
+    page = fresh("page")
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(here(small, page))
+        with raw_client(small.ws(), page, fresh("user")) as sixth:
+            assert sixth.closed() == 1013
+
+
+def test_connections_from_one_address_whatever_they_speak(start_server: StartServer):
+    server = start_server(arguments=told({"limits.connections_per_address": 4}))
+    legacy = f"{server.http.replace('http', 'ws')}/sub?tenantIdWS=demo&urlId=p"
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(here(server, "p"))
+            stack.enter_context(connect(f"{legacy}&userIdWS={fresh('user')}"))
+        with raw_client(server.ws(), "p", "eve") as fifth:
+            assert fifth.closed() == 1013
+        with connect(f"{legacy}&userIdWS=eve") as socket:
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=5)
+            assert socket.close_code == 1013
+    wait_for(lambda: comes_in(server, "p", "eve"))
+
+
+def test_a_socket_that_does_not_answer_pings_is_gone(small):
+    page = fresh("page")
+    with here(small, page) as ada, dialled(small) as silent:
+        upgraded(small, f"/ws/demo/{page}?user={fresh('user')}", silent)
+        while present(ada) != 2:
+            ada.read()
+        began = time.monotonic()
+        while present(ada) != 1:
+            ada.read()
+        assert time.monotonic() - began < 3
+        ada.write(("annotations", "a1", annotation_of(ada)))
+        ada.flush()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"GET /heal",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ",
+        b"POST /comment-collab-chats/demo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+        b"GET /ws/demo/p HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n",
+    ],
+)
+def test_half_a_request_is_not_waited_for(small, part):
+    with dialled(small) as raw:
+        began = time.monotonic()
+        raw.sendall(part)
+        for letter in b"abcdefgh":
+            # A byte now and then makes no difference.
+            with contextlib.suppress(ConnectionError):
+                if part and not part.endswith(b"/1.1\r\n"):
+                    raw.sendall(bytes([letter]))
+            raw.settimeout(0.3)
+            try:
+                if not raw.recv(4_096):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        raw.settimeout(5)
+        assert reset_by_peer(raw)
+        assert time.monotonic() - began < 7
+
+
+def test_a_request_on_a_kept_connection_has_its_own_time(small):
+    kept = http.client.HTTPConnection(HOST, small.port, timeout=5)
+    for _ in range(3):
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read() == b'{"status":"ok"}'
+        time.sleep(0.6)
+    kept.close()
+
+
+@pytest.fixture
+def many_files() -> int:
+    """Raise the number of files that this process and its children may open; what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(4_096, hard) if hard != resource.RLIM_INFINITY else 4_096
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
+
+
+def test_a_thousand_strangers_cost_little(many_files, start_server: StartServer):
+    count = min(1_000, many_files // 3)
+    server = start_server(tenants=("lab",), arguments=["--log-level", "warning"])
+    server.get("/healthz")
+    before = server.memory()
+    with contextlib.ExitStack() as stack:
+        for number in range(count):
+            raw = stack.enter_context(dialled(server))
+            if number % 3 == 0:
+                raw.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 4_000)
+            elif number % 3 == 1:
+                # Nobody's tenant: told 4404, and stays to send half of the largest frame there is.
+                upgraded(server, f"/ws/nobody/{number}", raw)
+                raw.setblocking(False)
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    raw.send(frame_head(16 * 2**20 - 100) + b"\0" * 500_000)
+        assert server.get("/healthz")[0] == 200
+        used = server.memory() - before
+        assert used < 60 * 2**20, f"{used / 2**20:.0f} MiB for {count} strangers"
+        with raw_client(server.ws("lab"), "p", "ada") as honest:
+            honest.handshake()
+
+
+def test_the_open_messages_of_strangers_are_not_kept(small):
+    before = small.memory()
+    with contextlib.ExitStack() as stack:
+        for number in range(10):
+            raw = stack.enter_context(dialled(small))
+            upgraded(small, f"/ws/nobody/{number}", raw)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                # Fragments of two bytes, never the last one: a list of them takes 20 times as much.
+                parts = bytes([0x00, 0x82]) + b"\0" * 6
+                raw.sendall(bytes([0x02, 0x82]) + b"\0" * 6 + parts * 31_000)
+        wait_for(lambda: small.get("/healthz")[0] == 200)
+        assert small.memory() - before < 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: evil.example\r\n\r\n",
+        b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET //evil.example/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /static/..%2f..%2fpyproject.toml HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /static/../settings.py HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /x%0d%0aSet-Cookie:%20a=b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /event-log/demo/%2e%2e/x?urlId=%0d%0aX:1 HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"GET /" + b"%ff" * 100 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /ws/demo/p HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01",
+    ],
+)
+def test_no_head_or_path_is_echoed_redirected_or_believed(small, request_bytes):
+    with dialled(small) as raw:
+        with contextlib.suppress(ConnectionError):
+            raw.sendall(request_bytes)
+            raw.shutdown(sockets.SHUT_WR)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := raw.recv(65_536):
+                answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"evil.example" not in answer
+    assert b"[project]" not in body
+    assert not [
+        line for line in head.lower().split(b"\r\n") if line.startswith((b"location", b"set-c"))
+    ]
+    if answer:
+        assert int(head.split()[1]) in (200, 400, 404, 426, 431), head
+    assert small.get("/healthz")[0] == 200
+
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`${7*7}{{7*7}}\u2028</textarea>"
+
+
+def test_scripts_are_carried_as_data_and_come_out_as_data(small):
+    page = fresh("page") + "<b onmouseover=alert(1)>"
+    quoted = page.replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
+    with here(small, quoted, user := fresh("user")) as client:
+        value = annotation(user, exact=SCRIPT, title=SCRIPT)
+        client.write(("annotations", "a1", value), ("comments", "a1/c1", comment(user, SCRIPT)))
+        client.flush()
+        with here(small, quoted) as reader:
+            assert reader.doc.get("comments", type=Map).to_py()["a1/c1"]["body"] == SCRIPT
+        front = small.get("/")[1].decode()
+        assert "<b onmouseover" not in front
+        kept = http.client.HTTPConnection(HOST, small.port, timeout=5)
+        kept.request("GET", f"/comment-collab-chats/demo?urlId={quoted}&userIdWS={user}")
+        answer = kept.getresponse()
+        assert answer.headers["content-type"].startswith("application/json")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert SCRIPT in json.dumps(json.loads(answer.read()), ensure_ascii=False).replace(
+            '\\"', '"'
+        )
+        kept.close()
