@@ -4,6 +4,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from kept import annotation, commit, head
 from sqlite_utils import Database
 
 import store
-from store import open_reader, open_store, schema
+from store import fresh, open_reader, open_store, schema
 from store.errors import Damaged, Locked, NotAStore, SchemaMismatch
 from store.protocol import Reader, Store
 
@@ -42,6 +44,28 @@ def test_importing_the_store_is_cheap():
     done = in_another_process(script)
     assert done.communicate()[0].strip() == "[]"
     assert store.DISTRIBUTION == "crdt-chat"
+
+
+def test_opening_a_new_file_takes_no_migrations(path):
+    script = (
+        "import sys; from store import open_store; open_store(sys.argv[1]);"
+        "print(sorted({'sqlite_utils', 'pandas', 'numpy'} & {*sys.modules}))"
+    )
+    assert in_another_process(script, path).communicate()[0].strip() == "[]"
+
+
+async def test_a_new_file_is_what_all_migrations_make(path):
+    def described(db):
+        columns = "type, name, tbl_name, rtrim(sql, char(10) || ' ')"
+        tables = db.execute(f"SELECT {columns} FROM sqlite_master ORDER BY 1, 2")
+        return tables.fetchall(), fresh.script_of(db)
+
+    await open_store(path).close()
+    with closing(sqlite3.connect(path)) as made, closing(fresh.migrated()) as migrated:
+        assert described(made) == described(migrated), "python -m store.fresh > store/fresh.sql"
+        (at,) = made.execute("SELECT max(applied_at) FROM _sqlite_migrations").fetchone()
+        assert datetime.fromisoformat(at).tzinfo is not None
+        assert schema.check(made, path) == schema.VERSION
 
 
 async def test_a_second_writer_is_told_who_has_the_file(path, kept):
