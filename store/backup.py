@@ -52,6 +52,11 @@ def carry_over(old: Path, new: Path) -> None:
         for table in ("tenant", "tenant_role"):
             db.execute(f"DELETE FROM main.{table}")  # noqa: S608
             db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table}")  # noqa: S608
+        if db.execute("SELECT 1 FROM old.sqlite_master WHERE name = 'clock'").fetchone():
+            db.execute(
+                "INSERT OR REPLACE INTO main.clock SELECT * FROM old.clock "
+                "WHERE reserved > (SELECT coalesce(max(reserved), 0) FROM main.clock)"
+            )
         db.execute("COMMIT")
     finally:
         db.close()

@@ -147,11 +147,46 @@ CREATE TRIGGER annotation_fewer AFTER DELETE ON annotation BEGIN UPDATE fulltext
 CREATE TRIGGER comment_changed AFTER UPDATE ON comment WHEN old.id <= (SELECT upto FROM fulltext WHERE source = 'comment') BEGIN INSERT INTO comment_fts (comment_fts, rowid, body) VALUES ('delete', old.id, old.body); INSERT INTO comment_fts (rowid, body) VALUES (new.id, new.body); END;
 CREATE TRIGGER comment_gone BEFORE DELETE ON comment WHEN old.id <= (SELECT upto FROM fulltext WHERE source = 'comment') BEGIN INSERT INTO comment_fts (comment_fts, rowid, body) VALUES ('delete', old.id, old.body); END;
 CREATE TRIGGER comment_fewer AFTER DELETE ON comment BEGIN UPDATE fulltext SET upto = (SELECT coalesce(max(id), 0) FROM comment) WHERE source = 'comment' AND upto > (SELECT coalesce(max(id), 0) FROM comment); END;
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1), reserved INTEGER NOT NULL
+) STRICT;
+CREATE TABLE seal (
+    name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER tenant_role_sealed_insert AFTER INSERT ON tenant_role BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.tenant, NEW.user, NEW.role) WHERE name = 'tenant_role'; END;
+CREATE TRIGGER tenant_role_sealed_delete AFTER DELETE ON tenant_role BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.tenant, OLD.user, OLD.role) WHERE name = 'tenant_role'; END;
+CREATE TRIGGER tenant_role_sealed_update AFTER UPDATE ON tenant_role BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.tenant, OLD.user, OLD.role) + row_crc(NEW.tenant, NEW.user, NEW.role) WHERE name = 'tenant_role'; END;
+CREATE TRIGGER revocation_sealed_insert AFTER INSERT ON revocation BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.id, NEW.tenant, NEW.kind, NEW.subject, NEW.at, NEW.until, NEW.reason) WHERE name = 'revocation'; END;
+CREATE TRIGGER revocation_sealed_delete AFTER DELETE ON revocation BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.id, OLD.tenant, OLD.kind, OLD.subject, OLD.at, OLD.until, OLD.reason) WHERE name = 'revocation'; END;
+CREATE TRIGGER revocation_sealed_update AFTER UPDATE ON revocation BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.id, OLD.tenant, OLD.kind, OLD.subject, OLD.at, OLD.until, OLD.reason) + row_crc(NEW.id, NEW.tenant, NEW.kind, NEW.subject, NEW.at, NEW.until, NEW.reason) WHERE name = 'revocation'; END;
+CREATE TRIGGER server_secret_sealed_insert AFTER INSERT ON server_secret BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.id, NEW.secret) WHERE name = 'server_secret'; END;
+CREATE TRIGGER server_secret_sealed_delete AFTER DELETE ON server_secret BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.id, OLD.secret) WHERE name = 'server_secret'; END;
+CREATE TRIGGER server_secret_sealed_update AFTER UPDATE ON server_secret BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.id, OLD.secret) + row_crc(NEW.id, NEW.secret) WHERE name = 'server_secret'; END;
+CREATE TRIGGER audit_sealed_insert AFTER INSERT ON audit BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.id, NEW.at, NEW.actor, NEW.address, NEW.tenant, NEW.action, NEW.subject, NEW.detail) WHERE name = 'audit'; END;
+CREATE TRIGGER audit_sealed_delete AFTER DELETE ON audit BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.id, OLD.at, OLD.actor, OLD.address, OLD.tenant, OLD.action, OLD.subject, OLD.detail) WHERE name = 'audit'; END;
+CREATE TRIGGER audit_sealed_update AFTER UPDATE ON audit BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.id, OLD.at, OLD.actor, OLD.address, OLD.tenant, OLD.action, OLD.subject, OLD.detail) + row_crc(NEW.id, NEW.at, NEW.actor, NEW.address, NEW.tenant, NEW.action, NEW.subject, NEW.detail) WHERE name = 'audit'; END;
+CREATE TRIGGER moderation_sealed_insert AFTER INSERT ON moderation BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.id, NEW.tenant, NEW.page, NEW.at, NEW.user, NEW.action, NEW.entity, NEW.reason) WHERE name = 'moderation'; END;
+CREATE TRIGGER moderation_sealed_delete AFTER DELETE ON moderation BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.id, OLD.tenant, OLD.page, OLD.at, OLD.user, OLD.action, OLD.entity, OLD.reason) WHERE name = 'moderation'; END;
+CREATE TRIGGER moderation_sealed_update AFTER UPDATE ON moderation BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.id, OLD.tenant, OLD.page, OLD.at, OLD.user, OLD.action, OLD.entity, OLD.reason) + row_crc(NEW.id, NEW.tenant, NEW.page, NEW.at, NEW.user, NEW.action, NEW.entity, NEW.reason) WHERE name = 'moderation'; END;
+CREATE TRIGGER usage_sealed_insert AFTER INSERT ON usage BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.tenant, NEW.day, NEW.page, NEW.metric, NEW.amount) WHERE name = 'usage'; END;
+CREATE TRIGGER usage_sealed_delete AFTER DELETE ON usage BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.tenant, OLD.day, OLD.page, OLD.metric, OLD.amount) WHERE name = 'usage'; END;
+CREATE TRIGGER usage_sealed_update AFTER UPDATE ON usage BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.tenant, OLD.day, OLD.page, OLD.metric, OLD.amount) + row_crc(NEW.tenant, NEW.day, NEW.page, NEW.metric, NEW.amount) WHERE name = 'usage'; END;
+CREATE TRIGGER clock_sealed_insert AFTER INSERT ON clock BEGIN UPDATE seal SET rows = rows + 1, sum = sum + row_crc(NEW.id, NEW.reserved) WHERE name = 'clock'; END;
+CREATE TRIGGER clock_sealed_delete AFTER DELETE ON clock BEGIN UPDATE seal SET rows = rows - 1, sum = sum - row_crc(OLD.id, OLD.reserved) WHERE name = 'clock'; END;
+CREATE TRIGGER clock_sealed_update AFTER UPDATE ON clock BEGIN UPDATE seal SET rows = rows , sum = sum - row_crc(OLD.id, OLD.reserved) + row_crc(NEW.id, NEW.reserved) WHERE name = 'clock'; END;
 INSERT INTO directory (id, pages, sum) VALUES (1, 0, 0);
 INSERT INTO fulltext (source, upto) VALUES ('annotation', 0);
 INSERT INTO fulltext (source, upto) VALUES ('comment', 0);
+INSERT INTO seal (name, rows, sum) VALUES ('audit', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('clock', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('moderation', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('revocation', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('server_secret', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('tenant_role', 0, 0);
+INSERT INTO seal (name, rows, sum) VALUES ('usage', 0, 0);
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm001_first', strftime('%Y-%m-%d %H:%M:%f000+00:00'));
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm002_trust', strftime('%Y-%m-%d %H:%M:%f000+00:00'));
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm003_archive', strftime('%Y-%m-%d %H:%M:%f000+00:00'));
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm004_moderation', strftime('%Y-%m-%d %H:%M:%f000+00:00'));
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm005_index_apart', strftime('%Y-%m-%d %H:%M:%f000+00:00'));
+INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', 'm006_seals', strftime('%Y-%m-%d %H:%M:%f000+00:00'));

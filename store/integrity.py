@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from store import events, gate, journal, listing, pages, readmodel, words
+from store import events, gate, journal, listing, pages, readmodel, seals, words
 from store.errors import Quarantined
 from store.faults import quarantine
 from store.pages import PageRow
@@ -27,7 +27,7 @@ Name = tuple[str, str]
 def check_file(db: sqlite3.Connection, report: Report) -> list[Name]:
     """What concerns the file as a whole; the names of its pages."""
     names: list[Name] = []
-    for check in (_sqlite, _directory, _orphans, _listing):
+    for check in (_sqlite, _directory, _seals, _orphans, _listing):
         with _noting(report):
             check(db, report)
     with _noting(report):
@@ -53,6 +53,13 @@ def _sqlite(db: sqlite3.Connection, report: Report) -> None:
 def _directory(db: sqlite3.Connection, report: Report) -> None:
     if not pages.directory_holds(db):
         _add(report, None, "the directory of pages does not hold: a page may be lost")
+
+
+def _seals(db: sqlite3.Connection, report: Report) -> None:
+    for table in seals.TABLES:
+        with _noting(report):
+            if not seals.holds(db, table):
+                _add(report, None, f"the table {table} does not verify")
 
 
 def _orphans(db: sqlite3.Connection, report: Report) -> None:

@@ -50,6 +50,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._pages: dict[Name, MemoryPage] = {}
+        self._clock = 0
         self._usage: dict[tuple[str, int, str, str], int] = {}
         self._closed = False
         self.trust = TenantTables.in_memory()
@@ -261,6 +262,11 @@ class MemoryStore:
             report.events += len(page.events)
             report.keys += len(page.keys)
         return report
+
+    async def reserve_clock(self, until: int) -> int:
+        """Remember the latest awareness clock that may be used."""
+        before, self._clock = self._clock, max(self._clock, until)
+        return before
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Nothing to copy: raises StoreError."""

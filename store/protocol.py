@@ -173,6 +173,13 @@ class Store(Reader, Protocol):
         """
         ...
 
+    async def reserve_clock(self, until: int) -> int:
+        """Remember that awareness clocks (ms) up to `until` may be used, unless more is remembered.
+
+        Returns what was remembered before, 0 for nothing: no process of this file has used more.
+        """
+        ...
+
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent, verified copy while serving. Raises FileExistsError."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store import fresh, moderation, tenants, words
+from store import fresh, moderation, seals, tenants, words
 from store.errors import Damaged, NotAStore, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x43524443
 """`CRDC` in the SQLite header: https://www.sqlite.org/fileformat2.html#application_id"""
 
-VERSION = 5
+VERSION = 6
 
 _CORE = """
 CREATE TABLE page (
@@ -127,6 +127,13 @@ CREATE TABLE fact (
 """
 
 
+# The latest awareness clock (ms) that a server of this file may have stamped.
+_CLOCK = """
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1), reserved INTEGER NOT NULL
+) STRICT
+"""
+
 _READING = ("cell_size_check = ON", "query_only = ON")
 # An erased text must not stay readable in free pages; FULL because NORMAL lost 9-27 % of what was
 # acknowledged in each of five power cuts.
@@ -152,6 +159,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     try:
         for pragma in _READING if readonly else _WRITING:
             db.execute(f"PRAGMA {pragma}")
+        seals.define(db)
     except BaseException:
         db.close()
         raise
@@ -270,6 +278,11 @@ def migrations() -> "Migrations":
     @steps()
     def m005_index_apart(db: "Database") -> None:
         _all(db, words.TABLES)
+
+    @steps()
+    def m006_seals(db: "Database") -> None:
+        db.execute(_CLOCK)
+        seals.make(db.conn)
 
     return steps
 

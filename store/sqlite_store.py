@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from store import backup, epochs, integrity, journal, pages, readmodel, retention, schema
+from store import backup, epochs, integrity, journal, pages, readmodel, retention, schema, seals
 from store.batch import Heads
 from store.beside import Work
 from store.faults import of_file
@@ -67,6 +67,7 @@ class SqliteStore(SqliteReader):
         db = schema.connect(self.path)
         try:
             schema.prepare(db, self.path)
+            seals.require(db, self.path)
         except BaseException:
             db.close()
             raise
@@ -151,6 +152,18 @@ class SqliteStore(SqliteReader):
         """Where all words of `text` stand, best first, in all that is committed."""
         await self._writer.catch_up()
         return await super().search(tenant, text, page=page, limit=limit)
+
+    async def reserve_clock(self, until: int) -> int:
+        """Remember the latest awareness clock that may be used."""
+
+        def work(db: sqlite3.Connection, _: Heads) -> int:
+            found = db.execute("SELECT reserved FROM clock").fetchone()
+            before = 0 if found is None else int(found[0])
+            if until > before:
+                db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (until,))
+            return before
+
+        return await self._writer.call(work)
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent, verified copy while serving."""

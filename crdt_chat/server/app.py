@@ -32,6 +32,7 @@ from crdt_chat.server.proxies import Proxies
 from crdt_chat.server.retention import retain
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
+from crdt_chat.server.stamps import keep_reserved, stamps_above
 from store.protocol import Store
 from store.sqlite_store import SqliteStore
 
@@ -120,6 +121,7 @@ async def build(
         guard = Guard(authority, clock.monotonic)
         administration = Administration(authority, guard, store.trust)
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
+        services.stamps = stamps = await stamps_above(store, clock)
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
         moderation = Moderation(rooms, store.moderation, store.trust)
@@ -150,6 +152,7 @@ async def build(
         )
         tasks.start_soon(rooms.housekeep)
         tasks.start_soon(retain, services)
+        tasks.start_soon(keep_reserved, store, stamps)
         tasks.start_soon(refusals.keep, services.refusals, store.trust, clock.now)
         tasks.start_soon(guard.run)
         tasks.start_soon(administration.follow_key_files)

@@ -88,7 +88,7 @@ class People:
 
     def _depart_now(self, connection: int) -> None:
         attendance = self.presence.attendances[connection]
-        left, entry = self.presence.leave(connection, self._services.clock.now())
+        left, entry = self.presence.leave(connection, self._services.stamps())
         if entry is not None and attendance.client is not None:
             self._change(attendance.client, connection, entry)
         if left:
@@ -97,7 +97,7 @@ class People:
 
     def hear(self, peer: Peer, entries: Iterable[wire.AwarenessEntry]) -> None:
         """A connection says something about itself. Raises Malformed."""
-        entry = self.presence.accept(peer.id, entries, self._services.clock.now())
+        entry = self.presence.accept(peer.id, entries, self._services.stamps())
         client = self.presence.attendances[peer.id].client
         if entry is not None and client is not None:
             self._change(client, peer.id, entry)
@@ -120,7 +120,7 @@ class People:
         Everybody gets a frame: a y-websocket that hears nothing for 30 s, not even its own awareness,
         takes the server for dead, and a browser cannot see pings.
         """
-        self.presence.renew(self._services.clock.now())
+        self.presence.renew(self._services.stamps())
         for peer in self._peers.values():
             states = None if peer.speaks_control else self.presence.states(peer.id)
             frame = SIGN_OF_LIFE if states is None else states

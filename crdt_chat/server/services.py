@@ -112,7 +112,10 @@ class StateShare:
 
 @dataclass(slots=True)
 class Services:
-    """One server's parts, built once by the composition root (app.py)."""
+    """One server's parts, built once by the composition root (app.py).
+
+    stamps: the awareness clock (ms) of this moment; the time of day, until the store is asked.
+    """
 
     config: Config
     limits: Limits
@@ -125,7 +128,9 @@ class Services:
     states: StateShare = field(init=False)
     addresses: Addresses = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
+    stamps: Callable[[], int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.stamps = self.clock.now
         self.states = StateShare(self.limits.state_frames_bytes)
         self.addresses = Addresses(self.limits.connections_per_address)

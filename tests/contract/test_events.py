@@ -69,3 +69,12 @@ async def test_pruned_events_move_the_floor(kind):
     assert result.timestamps == (T0 + 5002,)
     assert not (await store.integrity()).problems
     await store.close()
+
+
+async def test_the_latest_awareness_clock_is_remembered(kind, kept):
+    assert await kept.reserve_clock(0) == 0
+    assert await kept.reserve_clock(5_000) == 0
+    assert await kept.reserve_clock(4_000) == 5_000
+    kept = await kind.again(kept)
+    assert await kept.reserve_clock(0) == 5_000
+    await kept.close()

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from store import open_store
+from store import open_store, seals
 from store.memory import MemoryStore
 from store.tenants import AuditEntry, AuditWanted, RevocationRow, TenantRow, names_in
 
@@ -127,6 +127,7 @@ async def test_the_audit_log_cannot_be_changed(tmp_path, statement):
     await store.trust.note([did("one")])
     await store.close()
     db = sqlite3.connect(path)
+    seals.define(db)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         db.execute(statement)
     db.close()

@@ -214,6 +214,8 @@ def test_the_app_closes_and_the_other_side_answers_or_is_cut() -> None:
         (b"\x82\xff" + (2**30).to_bytes(8, "big"), 4413),
         (Frame(Opcode.CLOSE, b"\x00\x01").serialize(mask=True), 1002),
     ],
+    # Named: masks are random, and every process of pytest-xdist must know the tests by the same names.
+    ids=["reserved bits", "no UTF-8", "too large", "no close code"],
 )
 def test_bad_frames_close_with_their_code_and_what_came_before_is_told(
     bad: bytes, code: int
