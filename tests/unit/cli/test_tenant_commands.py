@@ -1,14 +1,21 @@
 """`crdt-chat tenant`, `token`, `revoke` and `audit` on a database that nobody serves."""
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
+import anyio
 import jwt
 import pytest
 
 from crdt_chat.cli import main
 from crdt_chat.cli.parser import Mistake
+from crdt_chat.config import Config
+from crdt_chat.errors import Unauthorized
+from crdt_chat.server.administration import open_authority
+from crdt_chat.server.clock import system_clock, system_ids
 from store import open_store
 
 
@@ -219,3 +226,25 @@ def test_a_backup_that_can_not_be_noted_is_told(run, tmp_path, monkeypatch):
     assert code == 2
     assert "is made, but not in the audit log" in err
     assert (tmp_path / "copy.db").exists()
+
+
+def test_a_server_secret_that_leaked_is_made_anew_and_nothing_signed_with_it_counts(run, tmp_path):
+    """The line of docs/decisions/0011."""
+    done(run("tenant", "add", "acme"))
+    token = done(run("token", "--operator", "grace")).strip()
+    place = Config(db=tmp_path / "crdt-chat.db")
+
+    async def operator() -> str:
+        store = open_store(place.db)
+        clock = system_clock()
+        try:
+            authority = await open_authority(place, store, clock, system_ids(clock))
+            return authority.operator(token).user
+        finally:
+            await store.close()
+
+    assert anyio.run(operator) == "grace"
+    with closing(sqlite3.connect(place.db)) as db, db:
+        db.execute("DELETE FROM server_secret")
+    with pytest.raises(Unauthorized):
+        anyio.run(operator)
