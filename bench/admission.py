@@ -3,9 +3,9 @@
     python bench/admission.py [--seed 1] [--repeat 2000] [--json]
 
 Prints the median microseconds of `Page.receive` (decode, rules, apply, index) for 10 and 10,000
-annotations and 10 and 5,000 client ids, and the memory of open pages of 50 annotations. The updates are
-those of one client in a row, as yjs writes them. CPU time of the thread; the lower tenth is what it costs
-while nobody else uses the core.
+annotations and 10 and 5,000 client ids, the same for each role beside an open tenant's editor, and the
+memory of open pages of 50 annotations. The updates are those of one client in a row, as yjs writes them.
+CPU time of the thread; the lower tenth is what it costs while nobody else uses the core.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import random
 import resource
 import statistics
 import time
+from collections import deque
 from dataclasses import replace
 
 from crdt_chat.identity import Grant, Role
@@ -76,6 +77,16 @@ class Writer:
         self.clock += 2
         return encode({self.client: items}, {})
 
+    def reply(self, annotation: str) -> bytes:
+        """A new comment of 200 characters on an annotation."""
+        name = f"{annotation}/{self._id()}"
+        base = {"creator": ADA.user, "created": NOW + self.clock}
+        self.value = base | {"body": self._text(200), "broadcastId": self._id()}
+        item = Item(self.client, self.clock, 1, None, "comments", name, (self.value,))
+        self.comments.append((name, self.clock))
+        self.clock += 1
+        return encode({self.client: [item]}, {})
+
     def edit(self) -> bytes:
         """A new body for the last comment."""
         name, before = self.comments[-1]
@@ -127,6 +138,57 @@ def measure(seed: random.Random, page: Page, repeat: int) -> dict[str, float]:
     }
 
 
+GRANTS = {"open tenant's editor": ADA} | {
+    role.name.lower(): replace(
+        ADA, role=role, pages=("blog/*", "news/*"), expires=NOW / 1000 + 3600, key="k1", token="j1"
+    )
+    for role in Role
+}
+"""Who writes: as an open tenant believes anybody, and with a token of each role."""
+
+Costs = dict[str, list[int]]
+
+
+def measure_roles(seed: int, repeat: int) -> dict[str, dict[str, tuple[float, float, str]]]:
+    """By grant and operation: median and lower tenth of its microseconds, and what the verdict was.
+
+    Each writes the same updates on a page of its own; the grants take turns after every operation.
+    """
+    pages = {name: build(random.Random(seed), 200, 10) for name in GRANTS}
+    thread = next(iter(pages["editor"].items("annotations")))[0]
+    writers = {name: Writer(random.Random(seed + 1), 2**20 + 7) for name in GRANTS}
+    costs: dict[str, Costs] = {name: {"reply": [], "edit": [], "new": []} for name in GRANTS}
+    verdicts: dict[tuple[str, str], str] = {}
+    turns = deque(GRANTS.items())
+    for _ in range(repeat):
+        turns.rotate()  # whoever comes first finds the caches cold
+        for operation in ("reply", "edit", "new"):
+            for name, grant in turns:
+                writer = writers[name]
+                update = (
+                    writer.reply(thread)
+                    if operation == "reply"
+                    else writer.edit()
+                    if operation == "edit"
+                    else writer.annotate()
+                )
+                start = time.thread_time_ns()
+                verdict = pages[name].receive(update, "update", grant, NOW)
+                costs[name][operation].append(time.thread_time_ns() - start)
+                verdicts[name, operation] = verdict.kind
+    return {
+        name: {
+            operation: (
+                statistics.median(taken) / 1000,
+                statistics.quantiles(taken, n=10)[0] / 1000,
+                verdicts[name, operation],
+            )
+            for operation, taken in costs[name].items()
+        }
+        for name in GRANTS
+    }
+
+
 def measure_batch(seed: random.Random, count: int) -> tuple[float, float]:
     """Milliseconds to judge one offline batch of so many annotations with comments, and to load them."""
     writer = Writer(seed, 2**20)
@@ -170,12 +232,14 @@ def main() -> None:
         costs = measure(seed, page, options.repeat)
         found.append({"annotations": annotations, "clients": clients} | costs)
     judged, loaded = measure_batch(seed, 5_000)
+    roles = measure_roles(options.seed, options.repeat)
     if options.json:
         batch = {"judged ms": judged, "loaded ms": loaded}
         whole = {
             "seed": options.seed,
             "KiB per page of 50": kib,
             "microseconds": found,
+            "roles": roles,
             "5000": batch,
         }
         print(json.dumps(whole))
@@ -191,6 +255,13 @@ def main() -> None:
     print(
         f"an offline batch of 5,000 annotations: judged in {judged:.0f} ms, loaded in {loaded:.0f} ms"
     )
+    print("on a page of 200 annotations, us (lower tenth) and verdict:")
+    for name, row in roles.items():
+        cells = [
+            f"{operation} {median:6.1f} ({tenth:.1f}) {kind}"
+            for operation, (median, tenth, kind) in row.items()
+        ]
+        print(f"{name:>22}  " + "  ".join(cells))
 
 
 if __name__ == "__main__":
