@@ -30,6 +30,10 @@ def uuid7(milliseconds: int | None = None) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+LAST_MS = 253_402_300_799_000
+"""The end of the year 9999, beyond which Python has no dates; a note may say that it was made later."""
+
+
 def moment(milliseconds: int) -> datetime:
-    """The UTC time of so many milliseconds since the Unix epoch."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """The UTC time of so many milliseconds since the Unix epoch, 1970 to 9999 at the outside."""
+    return datetime.fromtimestamp(min(max(milliseconds, 0), LAST_MS) / 1000, UTC)

@@ -5,6 +5,7 @@ document and each change is seen with its `before`. The page may come from a ser
 what has not the shape of design 3 is left out, never an error.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
@@ -153,8 +154,13 @@ def _is_entity(value: Json) -> TypeGuard[dict[str, Any]]:
     return (
         isinstance(value, dict)
         and isinstance(value.get("creator"), str)
-        and isinstance(value.get("created"), (int, float))
+        and is_number(value.get("created"))
     )
+
+
+def is_number(value: Json) -> TypeGuard[int | float]:
+    """Whether this is a number that an integer can be made of: JSON's writers know others, too."""
+    return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
 def _selectors(target: Json) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -174,7 +180,7 @@ def _text(value: Mapping[str, Any], name: str) -> str | None:
 
 def _integer(value: Mapping[str, Any], name: str) -> int | None:
     found = value.get(name)
-    return int(found) if isinstance(found, (int, float)) else None
+    return int(found) if is_number(found) else None
 
 
 def _flag(value: Json, name: str) -> bool:

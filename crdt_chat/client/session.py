@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from crdt_chat.client.mirror import is_number
 from crdt_chat.client.model import User
 from crdt_chat.client.replica import Replica
 from crdt_chat.client.unsaved import Key, Unsaved
@@ -271,7 +272,7 @@ def _limits(stated: Mapping[str, Any]) -> PageLimits:
 
 
 def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0
+    return int(value) if is_number(value) else 0
 
 
 def _refusals(value: Any) -> tuple[Refusal, ...]:

@@ -33,7 +33,7 @@ _NUMBERS = ("start", "end")
 def table(
     what: Table, annotations: Sequence[Annotation], users: Sequence[User]
 ) -> pandas.DataFrame:
-    """One row per comment, annotation or user; times are UTC timestamps.
+    """One row per comment, annotation or user; times are UTC timestamps (NaT where pandas has none).
 
     Raises ValueError for another table, and ModuleNotFoundError where pandas is not installed
     (`pip install crdt-chat[notebook]`).
@@ -49,7 +49,7 @@ def table(
 
     frame = pandas.DataFrame(list(rows[what]()), columns=list(_COLUMNS[what]))
     for name in frame.columns.intersection(list(_TIMES)):
-        frame[name] = pandas.to_datetime(frame[name], utc=True)
+        frame[name] = pandas.to_datetime(frame[name], utc=True, errors="coerce")
     for name in frame.columns.intersection(list(_NUMBERS)):
         frame[name] = frame[name].astype("Int64")
     return frame

@@ -237,6 +237,9 @@ def test_the_limits_that_the_server_states_hold_here_and_no_others(desk: Desk) -
     [
         {"type": "saved"},
         {"type": "saved", "frames": "many"},
+        {"type": "saved", "frames": float("nan")},
+        {"type": "saved", "frames": 10**400},
+        {"type": "presence", "count": float("inf"), "users": []},
         {"type": "refused"},
         {"type": "refused", "operations": [1, {}]},
         {"type": "presence", "users": [1, {}, {"id": 3}]},

@@ -165,3 +165,22 @@ def test_a_page_at_a_glance_counts_in_words_and_shows_the_latest() -> None:
     alone = html.page("demo/x", "synced", people[:1], notes[:1])
     assert "1 annotation " in alone
     assert "1 person here: P0" in alone
+
+
+@pytest.mark.parametrize("created", [float("nan"), float("inf"), "today", True, None])
+def test_a_time_that_is_no_number_takes_its_note_out_and_nothing_else(
+    mirror: Mirror, created: object
+) -> None:
+    mirror.apply("annotations", "odd", {"creator": "eve", "created": created, "target": {}})
+    assert [item.id for item in mirror.annotations()][-2:] == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("created", [-(2**62), 2**53 - 1, 2**62])
+def test_a_time_beyond_all_calendars_is_shown_all_the_same(mirror: Mirror, created: int) -> None:
+    target = {"selector": [{"type": "TextQuoteSelector", "exact": "q"}]}
+    mirror.apply("annotations", "far", {"creator": "eve", "created": created, "target": target})
+    mirror.apply("comments", "far/c", {"creator": "eve", "created": created, "body": "far away"})
+    threads = mirror.annotations()
+    assert "far away" in html.page("p", "synced", [], threads)
+    assert len(table("comments", threads, [])) == 3
+    assert len(table("annotations", threads, [])) == 3
