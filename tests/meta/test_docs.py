@@ -209,3 +209,13 @@ def test_every_limit_has_a_test_at_its_edge():
                 assert re.search(rf"^(?:async )?def {name}\(", code, re.MULTILINE), name
     there = {one.name for one in settings() if one.name.startswith(("limits.", "page."))}
     assert named == there - OWN_PACE | {"limits_off"}
+
+
+def test_architecture_names_only_files_that_exist():
+    named = re.findall(
+        r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", (ROOT / "docs/architecture.md").read_text("utf-8")
+    )
+    assert len(named) > 40
+    places = [ROOT, ROOT / "crdt_chat", ROOT / "crdt_chat" / "server"]
+    for name in named:
+        assert any((place / name).exists() for place in places), name
