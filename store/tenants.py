@@ -158,8 +158,8 @@ class Trust(Protocol):
         """All revocations that still matter at `now` (ms), in order."""
         ...
 
-    async def server_secret(self, fresh: bytes) -> bytes:
-        """The secret of this file; the first caller's `fresh` becomes it."""
+    async def server_secret(self, fresh: bytes, *, renew: bool = False) -> bytes:
+        """The secret of this file; the first caller's `fresh` becomes it, or one's who renews it."""
         ...
 
     async def note(self, entries: Sequence[AuditEntry]) -> None:
@@ -275,10 +275,12 @@ class TenantTables(BesideTables):
             lambda db: [RevocationRow(*row) for row in db.execute(query, (now,))]
         )
 
-    async def server_secret(self, fresh: bytes) -> bytes:
+    async def server_secret(self, fresh: bytes, *, renew: bool = False) -> bytes:
         """The secret of this file."""
 
         def work(db: sqlite3.Connection) -> bytes:
+            if renew:
+                db.execute("DELETE FROM server_secret")
             query = "INSERT INTO server_secret VALUES (1, ?) ON CONFLICT DO NOTHING"
             db.execute(query, (fresh,))
             return bytes(db.execute("SELECT secret FROM server_secret").fetchone()[0])

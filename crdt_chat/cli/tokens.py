@@ -24,6 +24,7 @@ REVOKE_EXAMPLES = """\
   crdt-chat revoke acme --all
   crdt-chat revoke acme --list
   crdt-chat revoke acme --undo 3
+  crdt-chat revoke --server-secret
 
 Who is connected is closed with 4401 at once. --user and --all end what was issued so far: a fresh
 token is good again."""
@@ -61,6 +62,11 @@ def add_verbs(verbs: Verbs) -> None:
     what.add_argument("--all", action="store_true", help="all that the tenant issued so far")
     what.add_argument("--list", action="store_true", help="show what is revoked")
     what.add_argument("--undo", metavar="N", type=int, help="take a revocation back")
+    what.add_argument(
+        "--server-secret",
+        action="store_true",
+        help="all that this server signed itself, after a database or backup has leaked",
+    )
     revoke.add_argument("--reason", metavar="TEXT", default="", help="for the audit log")
     add_place(revoke)
     audit = add_verb(
@@ -95,6 +101,9 @@ def run_token(chosen: argparse.Namespace) -> int:
 
 def run_revoke(chosen: argparse.Namespace) -> int:
     """Revoke, list what is revoked, or take one back."""
+    if chosen.server_secret:
+        ask(chosen, "POST", "/operators/secret")
+        return 0
     if bool(chosen.tenant) is bool(chosen.operators):
         raise Mistake("name the tenant: `crdt-chat revoke TENANT ...`, or say --operators")
     path = "/operators/revocations"

@@ -6,6 +6,7 @@ The JSON API, the local socket and the command line all call these verbs. A call
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -255,6 +256,15 @@ class Administration:
             caller.require(name)
         rows = await self.trust.audit(name, wanted)
         return [asdict(row) | {"detail": json.loads(row.detail)} for row in rows]
+
+    async def renew_secret(self, caller: Caller) -> None:
+        """A new secret of this server: operators', visitors' and sessions' tokens end with the old."""
+        caller.require_operator()
+        entry = self._entry(caller, OPERATORS, "secret.renew", OPERATORS, {})
+        async with self._changing:
+            fresh = secrets.token_bytes(32)
+            self.authority.renew(await self.trust.server_secret(fresh, renew=True))
+            await self.trust.note([entry])
 
     async def note_backup(self, caller: Caller, said: Mapping[str, object]) -> None:
         """A copy of the database was made by whoever may read its file."""

@@ -56,6 +56,11 @@ class Authority:
     new_id: Callable[[], str]
     _own_keys: Mapping[str, TenantKey] = field(init=False, repr=False)
 
+    def renew(self, secret: bytes) -> None:
+        """From now on this is the server's secret: nothing that the old one signed is good."""
+        self.secret = secret
+        self.__post_init__()
+
     def __post_init__(self) -> None:
         # derived, so that no other use of the secret can be mistaken for a token
         derived = hmac.new(self.secret, b"tokens", hashlib.sha256).hexdigest()

@@ -40,7 +40,8 @@ def local_routes(administration: Administration) -> list[BaseRoute]:
     verbs = _Verbs(administration)
     # Only who may read the file can make a copy of it, so only here can one be noted.
     backups = _route(administration, _local, "POST", f"{ROOT}/backups", verbs.note_backup)
-    return [*_admin_routes(administration, _local), backups]
+    secret = _route(administration, _local, "POST", f"{ROOT}/operators/secret", verbs.renew_secret)
+    return [*_admin_routes(administration, _local), backups, secret]
 
 
 def _local(_request: Request, _tenant: str | None) -> Caller:
@@ -150,6 +151,10 @@ class _Verbs:
     async def unset_role(self, request: Request, caller: Caller) -> Response:
         names = request.path_params
         await self._do.set_role(caller, names["tenant"], names["user"], None)
+        return nothing()
+
+    async def renew_secret(self, _request: Request, caller: Caller) -> Response:
+        await self._do.renew_secret(caller)
         return nothing()
 
     async def note_backup(self, request: Request, caller: Caller) -> Response:

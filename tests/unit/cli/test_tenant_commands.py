@@ -1,9 +1,7 @@
 """`crdt-chat tenant`, `token`, `revoke` and `audit` on a database that nobody serves."""
 
 import json
-import sqlite3
 import stat
-from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -228,15 +226,13 @@ def test_a_backup_that_can_not_be_noted_is_told(run, tmp_path, monkeypatch):
     assert (tmp_path / "copy.db").exists()
 
 
-def test_a_server_secret_that_leaked_is_made_anew_and_nothing_signed_with_it_counts(run, tmp_path):
-    """The line of docs/decisions/0011."""
+def test_a_server_secret_that_leaked_is_renewed_and_nothing_signed_with_it_counts(run, tmp_path):
     done(run("tenant", "add", "acme"))
     token = done(run("token", "--operator", "grace")).strip()
     place = Config(db=tmp_path / "crdt-chat.db")
 
     async def operator() -> str:
-        store = open_store(place.db)
-        clock = system_clock()
+        store, clock = open_store(place.db), system_clock()
         try:
             authority = await open_authority(place, store, clock, system_ids(clock))
             return authority.operator(token).user
@@ -244,7 +240,9 @@ def test_a_server_secret_that_leaked_is_made_anew_and_nothing_signed_with_it_cou
             await store.close()
 
     assert anyio.run(operator) == "grace"
-    with closing(sqlite3.connect(place.db)) as db, db:
-        db.execute("DELETE FROM server_secret")
+    done(run("revoke", "--server-secret"))
     with pytest.raises(Unauthorized):
         anyio.run(operator)
+    token = done(run("token", "--operator", "grace")).strip()
+    assert anyio.run(operator) == "grace"
+    assert "secret.renew" in done(run("audit", "--action", "secret"))

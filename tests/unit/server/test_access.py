@@ -229,6 +229,17 @@ async def test_refusals_are_noted_with_where_they_came_from_whatever_the_way(app
     assert "never-there" not in str(found)
 
 
+async def test_a_renewed_secret_counts_at_once_where_the_server_runs(app):
+    headers = {"authorization": f"Bearer {token('operator', app)}"}
+    async with client(app) as http:
+        assert (await http.get("/api/v1/tenants", headers=headers)).status_code == 200
+        assert (await http.post("/api/v1/operators/secret", headers=headers)).status_code == 404
+        await app.administration.renew_secret(OPERATOR)
+        assert (await http.get("/api/v1/tenants", headers=headers)).status_code == 401
+        headers = {"authorization": f"Bearer {token('operator', app)}"}
+        assert (await http.get("/api/v1/tenants", headers=headers)).status_code == 200
+
+
 async def test_a_preflight_names_the_tenants_sites_only(app):
     await app.administration.change(OPERATOR, "fluid", {"domains": ["a.example"]})
     for origin, expected in (("https://a.example", True), ("https://b.example", False)):
