@@ -19,7 +19,7 @@ from crdt_chat.client.credentials import Credentials, owner
 from crdt_chat.client.errors import Offline
 from crdt_chat.client.feed import Events, Feed
 from crdt_chat.client.gestures import Passage
-from crdt_chat.client.ids import now_ms, uuid7
+from crdt_chat.client.ids import fresh_id, now_ms
 from crdt_chat.client.link import CLOSE_S, Link
 from crdt_chat.client.lookup import entity_named, find_annotation
 from crdt_chat.client.model import User
@@ -66,10 +66,8 @@ def aconnect(
 ) -> AsyncPage:
     """A page to be opened with `async with`, on asyncio; offline as long as the server is absent.
 
-    `url` is the server's (`ws://127.0.0.1:8700`), `page` is `tenant/page` (the first slash ends the
-    tenant), `user` the id whose notes these are (None: the token's `sub`), `name` what people call
-    them, `token` a JSON Web Token or a function that gives a fresh one, where the tenant is not an
-    open one. Raises ValueError; opening it raises the RemoteFault of a server that refuses for good.
+    The arguments are those of `connect` (page.py). Raises ValueError; opening it raises the RemoteFault of a
+    server that refuses for good.
     """
     return AsyncPage(Address.parse(url, page, owner(user, token), name), Credentials(token))
 
@@ -86,7 +84,7 @@ class AsyncPage:
         credentials: Credentials | None = None,
         *,
         clock: Clock = now_ms,
-        ids: Ids = uuid7,
+        ids: Ids = fresh_id,
         jitter: Callable[[], float] = _CHANCE.random,
     ) -> None:
         self.address = address

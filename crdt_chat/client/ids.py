@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from crdt_chat.page.ids import NOISE_BYTES, uuid7
+
 Clock = Callable[[], int]
 """Milliseconds since the Unix epoch."""
 
@@ -17,17 +19,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def uuid7(milliseconds: int | None = None) -> str:
-    """A UUIDv7 (RFC 9562, 5.7): ids of one author sort by the time they were made.
-
-    `milliseconds` since the Unix epoch; None for now.
-    """
-    moment = now_ms() if milliseconds is None else milliseconds
-    value = (moment & (2**48 - 1)) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def fresh_id(milliseconds: int | None = None) -> str:
+    """A fresh UUIDv7 of this time since the Unix epoch; None for now."""
+    now = now_ms() if milliseconds is None else milliseconds
+    return uuid7(now, secrets.token_bytes(NOISE_BYTES))
 
 
 LAST_MS = 253_402_300_799_000

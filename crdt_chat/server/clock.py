@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from crdt_chat.page.ids import NOISE_BYTES, uuid7
 from crdt_chat.page.page import RESERVED
 from crdt_chat.server.services import Clock, Ids
 
@@ -25,7 +26,7 @@ def system_ids(clock: Clock) -> Ids:
         origin=_drawn(16),
         number=lambda: next(numbers),
         client=lambda: 1 + secrets.randbelow(RESERVED - 1),
-        text=lambda: uuid7(clock.now(), os.urandom(10)),
+        text=lambda: uuid7(clock.now(), os.urandom(NOISE_BYTES)),
     )
 
 
@@ -40,12 +41,3 @@ def _drawn(size: int) -> Callable[[], bytes]:
         return supply.pop()
 
     return draw
-
-
-def uuid7(now: int, noise: bytes) -> str:
-    """A UUID version 7 (RFC 9562) of this time in ms and ten random bytes."""
-    raw = bytearray(now.to_bytes(6, "big") + noise)
-    raw[6] = (raw[6] & 0x0F) | 0x70
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

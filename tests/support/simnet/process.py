@@ -9,7 +9,7 @@ import anyio
 
 from crdt_chat.config import Config, Limits
 from crdt_chat.errors import Restarting
-from crdt_chat.server.clock import uuid7
+from crdt_chat.page.ids import uuid7
 from crdt_chat.server.connection import Visit, serve
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.rooms import Rooms

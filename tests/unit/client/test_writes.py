@@ -9,7 +9,7 @@ import pytest
 from crdt_chat.client.author import Author
 from crdt_chat.client.errors import Refused
 from crdt_chat.client.gestures import Passage
-from crdt_chat.client.ids import uuid7
+from crdt_chat.client.ids import fresh_id
 from crdt_chat.client.lookup import NoSuchNote
 from crdt_chat.client.model import User
 from crdt_chat.client.peer import Peer
@@ -253,7 +253,7 @@ def test_notes_are_found_by_the_beginning_of_their_id(desk: Desk) -> None:
 
 
 def test_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
-    made = [uuid7(NOW + n) for n in range(300)]
+    made = [fresh_id(NOW + n) for n in range(300)]
     assert made == sorted(made)
     pattern = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     assert all(pattern.fullmatch(one) for one in made)
