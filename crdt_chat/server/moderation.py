@@ -17,6 +17,7 @@ from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.server.auth import covered
+from crdt_chat.server.pace import Pace
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.words import require_admitted
@@ -73,21 +74,29 @@ class Moderation:
         self._rooms = rooms
         self._kept = kept
         self._trust = trust
+        self._pace = Pace(rooms.services)
 
     async def flag(self, key: PageKey, grant: Grant, asked: Request) -> None:
-        """A reader tells the moderators of an annotation or comment that is there."""
+        """A reader tells the moderators of an annotation or comment that is there.
+
+        Once: a second flag of hers on the same waits behind the first, and is not kept.
+        """
         covered(grant, key)
         if not POWERS[grant.role].writes:
             raise Forbidden("you may read this page, not flag what is on it")
+        await self._pace.slow_down(grant, asked.address)
         async with self._rooms.open(key) as room:
             if room.page.value(_root(asked.entity), asked.entity) is None:
                 raise NotFound("there is no such annotation or comment")
             await room.settled()
-        await self._note(key, grant, asked)
+        waiting = _open_flags(await self._kept.of(key.tenant, key.page))
+        if (grant.user, asked.entity) not in {(flag["user"], flag["entity"]) for flag in waiting}:
+            await self._note(key, grant, asked)
 
     async def act(self, key: PageKey, grant: Grant, asked: Request) -> None:
         """Hide, unhide, restore, close, reopen or dismiss; returns when it is durable."""
         _moderating(grant, key)
+        await self._pace.slow_down(grant, asked.address)
         async with self._rooms.open(key) as room:
             if asked.action == "hide":
                 await self._hide(room, grant, asked)

@@ -157,6 +157,8 @@ def test_flags_wait_for_a_moderator(scene: Scene) -> None:
     assert scene.ask("flags", flag, "zoe", "viewer").status_code == 403
     assert scene.ask("flags", {"entity": "a1/nothing"}, "ada").status_code == 404
     assert scene.ask("flags", {"entity": "a1/c2", "reason": "x" * 501}, "ada").status_code == 400
+    again = {"entity": "a1/c2", "reason": "once more"}
+    assert scene.ask("flags", again, "ada", "commenter").status_code == 204
     flags = scene.seen()["flags"]
     assert [(flag["user"], flag["reason"]) for flag in flags] == [("ada", "that hurts")]
     scene.act("dismiss", "a1/c2", reason="it does not")

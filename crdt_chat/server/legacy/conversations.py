@@ -15,9 +15,9 @@ from crdt_chat.protocol.url_ids import cleaned, page_token
 from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
-from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
+from crdt_chat.server.pace import Pace
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.words import require_admitted
 from store.protocol import Store

@@ -8,9 +8,9 @@ from crdt_chat.server.guard import Guard
 from crdt_chat.server.legacy.answers import Handler, guarded
 from crdt_chat.server.legacy.conversations import Conversations
 from crdt_chat.server.legacy.event_log import EventLog
-from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.subscriptions import Subscriptions
+from crdt_chat.server.pace import Pace
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
 

@@ -1,12 +1,26 @@
 """Who may call what: every route of the server against every kind of caller."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
-from routes import ASKS, CALLERS, NEW_CHAT, SECRET, SOCKETS, Row, client, rows, served, token
+from routes import (
+    ASKS,
+    CALLERS,
+    CONFIG,
+    NEW_CHAT,
+    SECRET,
+    SOCKETS,
+    Row,
+    client,
+    rows,
+    served,
+    token,
+)
 from starlette.routing import Route, WebSocketRoute
 
+from crdt_chat.config import Limits, TenantSettings
 from crdt_chat.server.administration import Caller
 from store.tenants import AuditWanted
 
@@ -227,6 +241,29 @@ async def test_refusals_are_noted_with_where_they_came_from_whatever_the_way(app
     assert [(row.actor, row.address, row.subject) for row in found] == [("ada", "203.0.113.9", "p")]
     assert json.loads(found[0].detail)["rules"].keys() == {"role", "unknown"}
     assert "never-there" not in str(found)
+
+
+async def test_flags_and_moderation_are_paced_like_operations_of_a_socket():
+    slow = replace(Limits(), operations_per_s=1.0, operations_burst=3.0, rate_patience_s=0.5)
+    async with served(replace(CONFIG, limits=slow, tenants=(paced(),))) as app:
+        for path, role, body in (
+            ("flags", "editor", {"page": "p", "entity": "a1"}),
+            ("moderation", "moderator", {"page": "p", "entity": "a1", "action": "dismiss"}),
+        ):
+            headers = {"authorization": f"Bearer {token(role, app)}"}
+            async with client(app, address=f"203.0.113.{len(path)}") as http:
+                url = f"/api/v1/tenants/acme/{path}"
+                codes = [
+                    (await http.post(url, json=body, headers=headers)).status_code for _ in range(5)
+                ]
+            assert codes[:3] == [codes[0]] * 3
+            assert codes[0] in (204, 404)
+            assert codes[-1] == 429, codes
+
+
+def paced() -> TenantSettings:
+    """acme, whose people may do one operation a second."""
+    return replace(CONFIG.tenants[0], operations_per_s=1.0, operations_burst=3.0)
 
 
 async def test_a_renewed_secret_counts_at_once_where_the_server_runs(app):

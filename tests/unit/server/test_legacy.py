@@ -20,9 +20,9 @@ from crdt_chat.server.auth import Authority
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, MISSED_PEOPLE, Feed, Subscriber
-from crdt_chat.server.legacy.pace import Pace
 from crdt_chat.server.legacy.repeats import MOST_CREATIONS, Repeats
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
+from crdt_chat.server.pace import Pace
 from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.services import Clock
 from crdt_chat.server.tenants import Tenants
