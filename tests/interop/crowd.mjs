@@ -107,8 +107,8 @@ const play = ({ page: name, begin, end, now, acts, frames }) => {
   const counts = {}
   const count = (what) => { counts[what] = (counts[what] ?? 0) + 1 }
   for (const [tab, frame] of frames) page.tabs[tab].take(frame)
-  for (let turn = 0; turn < acts; turn += 1) {
-    const able = page.tabs.filter((tab) => tab.role > 0)
+  const able = page.tabs.filter((tab) => tab.role > 0) // none where everybody runs a Python program
+  for (let turn = 0; turn < acts && able.length > 0; turn += 1) {
     able[Math.floor(page.rng() * able.length)].act(now, page.rng, count)
   }
   const reply = { page: name, counts, tabs: page.tabs.map((tab) => tab.answer()) }

@@ -75,7 +75,7 @@ class Siege:
     def __init__(self, server: RealServer, seed: int, number: int, seen: Seen) -> None:
         self.rng = random.Random(f"sockets/{seed}/{number}")
         self.server = server
-        self.page = f"siege-{number}"
+        self.page = f"siege-{seed}-{number}"
         self.role = tuple(Role)[number % len(Role)]
         self.seen = seen
 

@@ -116,6 +116,8 @@ def crowds(seed: int, numbers: Iterable[int], enough: Callable[[Outcome], bool])
                 lane.hear()
                 if not lane.ask():
                     asking.remove(lane)
+    except AssertionError as error:
+        outcome.faults.append(f"all pages under way: {error}")
     finally:
         line.close()
     return outcome
