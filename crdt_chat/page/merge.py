@@ -1,12 +1,13 @@
 """Several canonical updates of one page as one: what a commit sends, what a lagging reader gets.
 
 pycrdt's merge_updates costs seconds for a long log and is bound to yrs; ours joins the lists of structs
-that our own codec reads, and leaves out content that a later update deleted.
+that our own codec reads, copies their values unread, and leaves out content that a later update deleted.
 """
 
 from collections.abc import Sequence
 
 from crdt_chat.page.draft import covers
+from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import Gc, Item, Ranges, Struct, Update, decode, encode, joined
 
 
@@ -16,7 +17,7 @@ def merge(updates: Sequence[bytes]) -> bytes:
     b"" stands for nothing applied, here and in the result. Raises Malformed if one is no update,
     ValueError if clocks are missing between them.
     """
-    parts = [decode(update) for update in updates if update]
+    parts = [decode(update, skip_any) for update in updates if update]
     if len(parts) < 2:
         return next((update for update in updates if update), b"")
     deleted = _deletions(parts)

@@ -6,7 +6,7 @@ forgotten) or a Skip (clocks that the sender itself lacks). Everything else is n
 sends which uses maps only: Malformed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
     Either `origin`, the unit it was written over, decides whose entry this is, or there is none and
     `root` and `name` say it. `values` has one value per unit, or is None: they are deleted. `raw` is
-    how a single value is written, if that is known.
+    how they are written, if that is known.
     """
 
     client: int
@@ -65,6 +65,7 @@ class Skip(NamedTuple):
 
 
 Struct: TypeAlias = Item | Gc | Skip
+Reader: TypeAlias = Callable[[bytes, int], tuple[Json, int, bytes | None]]
 Ranges: TypeAlias = dict[int, list[tuple[int, int]]]
 """Per client the (first, end) of ranges of clocks, ascending and disjoint."""
 
@@ -81,15 +82,15 @@ _CONTENTS = (_DELETED, _ANY)
 _ORIGIN, _RIGHT_ORIGIN, _PARENT_SUB = 0x80, 0x40, 0x20
 
 
-def decode(data: bytes) -> Update:
-    """The update that these bytes are.
+def decode(data: bytes, read: Reader = read_any) -> Update:
+    """The update that these bytes are. read: what reads a value, and tells where it ends.
 
     Raises Malformed for anything that no Yjs client using root maps with JSON values sends: unknown
     content, lists, nested types, right origins, bytes left over or missing, empty sections and lengths
     of zero, a client twice, clocks beyond 2^31, an origin that lies later.
     """
     try:
-        structs, at = _read_structs(data)
+        structs, at = _read_structs(data, read)
         deleted, at = _read_deleted(data, at)
     except CUT_SHORT as error:
         raise Malformed("the update is cut short or no UTF-8") from error
@@ -98,7 +99,7 @@ def decode(data: bytes) -> Update:
     return Update(structs, deleted)
 
 
-def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
+def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struct]], int]:
     sections, at = read_uint(data, 0)
     found: dict[int, list[Struct]] = {}
     for _ in range(sections):
@@ -111,7 +112,7 @@ def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
         for _ in range(count):
             info = data[at]
             read = _read_item if info & 31 in _CONTENTS else _read_bare
-            struct, at = read(data, at + 1, info, client, clock)
+            struct, at = read(data, at + 1, info, client, clock, read_value)
             run.append(struct)
             clock += struct.length
             if clock > MAX_CLOCK or not struct.length:
@@ -120,7 +121,9 @@ def _read_structs(data: bytes) -> tuple[dict[int, list[Struct]], int]:
     return found, at
 
 
-def _read_bare(data: bytes, at: int, info: int, client: int, clock: int) -> tuple[Struct, int]:
+def _read_bare(
+    data: bytes, at: int, info: int, client: int, clock: int, _read: Reader
+) -> tuple[Struct, int]:
     """A struct that is no item."""
     if info != _GC and info != _SKIP:
         raise Malformed("a struct of unknown or forbidden content")
@@ -128,7 +131,9 @@ def _read_bare(data: bytes, at: int, info: int, client: int, clock: int) -> tupl
     return (Gc if info == _GC else Skip)(client, clock, length), at
 
 
-def _read_item(data: bytes, at: int, info: int, client: int, clock: int) -> tuple[Item, int]:
+def _read_item(
+    data: bytes, at: int, info: int, client: int, clock: int, read: Reader
+) -> tuple[Item, int]:
     origin = None
     root = name = ""
     if info & _RIGHT_ORIGIN:
@@ -149,14 +154,16 @@ def _read_item(data: bytes, at: int, info: int, client: int, clock: int) -> tupl
         length, at = read_uint(data, at)
         return Item(client, clock, length, origin, root, name, None), at
     if data[at] == 1:
-        value, at, raw = read_any(data, at + 1)
+        value, at, raw = read(data, at + 1)
         return Item(client, clock, 1, origin, root, name, (value,), raw), at
     length, at = read_uint(data, at)
-    values = []
+    start, values = at, []
     for _ in range(length):
-        value, at, _raw = read_any(data, at)
+        value, at, _raw = read(data, at)
         values.append(value)
-    return Item(client, clock, length, origin, root, name, values), at
+    # Who does not read the values can only copy them.
+    raw = None if read is read_any else data[start:at]
+    return Item(client, clock, length, origin, root, name, values, raw), at
 
 
 def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:

@@ -9,6 +9,7 @@ from pycrdt import Doc, Map
 
 from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import MAX_DEPTH, UNDEFINED, read_any, read_uint, write_any, write_uint
+from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import Gc, Item, Skip, decode, encode
 
 JSON = st.recursive(
@@ -188,3 +189,26 @@ def test_ranges_are_joined_and_clients_descend() -> None:
     assert data == bytes.fromhex("020102000a0101010000010104010105")
     assert decode(data).deleted == {4: [(1, 6)]}
     assert list(decode(data).structs) == [2, 1]
+
+
+@given(JSON)
+def test_a_value_that_is_skipped_ends_where_it_ends_when_it_is_read(value: object) -> None:
+    data = b"before" + written(value) + b"after"
+    assert skip_any(data, 6) == (None, 6 + len(written(value)), written(value))
+
+
+def test_long_and_odd_values_are_skipped_whole() -> None:
+    for value in ("ü" * 64, {"k" * 300: ["x" * 20_000]}, -(2**30), 2**31):
+        assert skip_any(written(value) + b"after", 0)[1] == len(written(value))
+    for tag, size in ((122, 8), (123, 8), (124, 4), (127, 0)):
+        assert skip_any(bytes([tag]) + b"\x01" * size, 0)[1] == size + 1
+    assert skip_any(b"\x74\x03abc", 0)[1] == 5
+    with pytest.raises(Malformed):
+        skip_any(b"\x00", 0)
+
+
+def test_several_values_of_one_item_are_copied_together() -> None:
+    item = Item(5, 0, 2, None, "comments", "a/1", ["one", {"two": 2}])
+    data = encode({5: [item]}, {})
+    skipped = decode(data, skip_any)
+    assert encode(skipped.structs, skipped.deleted) == data
