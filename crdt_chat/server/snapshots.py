@@ -11,10 +11,19 @@ from crdt_chat.server.room import Room
 log = logging.getLogger(__name__)
 
 ROWS = 500
-"""A page in use gets a new snapshot after this many rows, an idle one when it has any."""
+"""A page in use gets a new snapshot after this many rows at least, an idle one when it has any."""
 
 IDLE_ROWS = 50
 """Fewer rows than this are cheaper to replay than to snapshot again."""
+
+
+def _due(page: Page) -> int:
+    """After how many rows to write all of the page again: as many as half of what is on it.
+
+    A busy page would be written and read back whole every second otherwise.
+    """
+    counts = page.counts()
+    return max(ROWS, (counts.annotations + counts.comments) // 2)
 
 
 def _reads_back(page: Page, data: bytes) -> bool:
@@ -31,7 +40,7 @@ async def snapshot(room: Room, *, leaving: bool = False) -> bool:
     with the one in memory first: rows that a snapshot replaces are gone for good.
     """
     rows = room.committed - room.snapshot_seq
-    if room.dirty or rows < (IDLE_ROWS if leaving else ROWS):
+    if room.dirty or rows < (IDLE_ROWS if leaving else _due(room.page)):
         return False
     seq, data = room.committed, room.page.state()
     if not _reads_back(room.page, data):
