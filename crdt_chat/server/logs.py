@@ -30,6 +30,7 @@ FLOORS = {
     "uvicorn.access": logging.CRITICAL,
     "uvicorn.error": logging.WARNING,
     "websockets": logging.INFO,
+    "crdt_chat.server.handshake": logging.WARNING,
     "asyncio": logging.INFO,
 }
 """Lowest levels of loggers that below them write addresses with queries, frames, or nothing new."""

@@ -133,3 +133,10 @@ def test_the_level_is_kept(stream):
 def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match="loud"):
         logs.configure("loud")
+
+
+def test_a_socket_that_opens_is_not_worth_a_line():
+    """The library says `connection open`, and nothing of who it is."""
+    logs.configure("info")
+    assert not logging.getLogger("crdt_chat.server.handshake").isEnabledFor(logging.INFO)
+    assert logging.getLogger("crdt_chat.server.guard").isEnabledFor(logging.INFO)
