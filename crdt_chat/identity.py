@@ -1,7 +1,6 @@
 """Who asks, and for which page: PageKey, Role and Grant. Pure values; nothing here checks a token."""
 
 import enum
-import fnmatch
 from dataclasses import dataclass
 
 
@@ -55,5 +54,25 @@ class Grant:
     def covers(self, key: PageKey) -> bool:
         """Whether this grant is for `key`'s tenant and one of its page patterns matches."""
         return key.tenant == self.tenant and any(
-            pattern == "*" or fnmatch.fnmatchcase(key.page, pattern) for pattern in self.pages
+            pattern == "*" or _matches(key.page, pattern) for pattern in self.pages
         )
+
+
+def _matches(page: str, pattern: str) -> bool:
+    """Whether a page's name is of this pattern: `*` is any text, all else stands for itself.
+
+    Not fnmatch: a token for the page `what?` would open `whats`, too, and one for `[x]` the page `x`.
+    """
+    first, *others = pattern.split("*")
+    if not others:
+        return page == pattern
+    *between, last = others
+    at, end = len(first), len(page) - len(last)
+    if at > end or not (page.startswith(first) and page.endswith(last)):
+        return False
+    for part in between:
+        at = page.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

@@ -76,7 +76,7 @@ def page_of(text: str, tenant: str, is_tenant: Callable[[str], bool]) -> str:
     Forbidden where it names another tenant, Malformed where it is no urlId at all.
     """
     for candidate in (text, unquote(text), unquote(unquote(text))):
-        named = _named(candidate)
+        named = _named(candidate, tenant)
         if named is not None:
             owner, page = named
         else:
@@ -89,11 +89,11 @@ def page_of(text: str, tenant: str, is_tenant: Callable[[str], bool]) -> str:
     return cleaned(_bare(text))
 
 
-def _named(text: str) -> tuple[str, str] | None:
+def _named(text: str, tenant: str) -> tuple[str, str] | None:
     if not text.startswith(PAGE_MARK):
         return None
     owner, newline, page = (_decode(text[len(PAGE_MARK) :]) or "").partition("\n")
-    return (owner, page) if newline and TENANT.match(owner) else None
+    return (owner, page) if newline and (owner == tenant or TENANT.match(owner)) else None
 
 
 def _bare(text: str) -> str:

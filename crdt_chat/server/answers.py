@@ -75,9 +75,16 @@ async def json_body(request: Request) -> Json:
     if not received.strip():
         return None
     try:
-        return json.loads(received)
+        body = json.loads(received, parse_constant=_no_number)
+        # Half of a surrogate pair can be escaped in JSON, and kept nowhere.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Malformed("the body is not JSON") from None
+    return body
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is Python's JSON, nobody else's")
 
 
 def route(path: str, methods: Iterable[str], handler: Handler) -> Route:

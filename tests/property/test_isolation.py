@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 from urllib.parse import quote
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_grant_of_one_tenant_covers_no_page_of_another(tenant, other, page):
     grant = Grant(tenant, "ada", "Ada", Role.ADMIN, pages=("*",))
     assert grant.covers(PageKey(tenant, page))
     assert grant.covers(PageKey(other, page)) is (tenant == other)
+
+
+PIECES = st.sampled_from(("a", "b", "ab", "*", "?", "[ab]", ".", "/", "\n", "\\", "ba"))
+
+
+@given(st.lists(PIECES, max_size=8).map("".join), st.lists(PIECES, max_size=8).map("".join))
+def test_in_the_pages_of_a_token_only_a_star_stands_for_anything_else(page, pattern):
+    wanted = ".*".join(re.escape(part) for part in pattern.split("*"))
+    grant = Grant("t", "ada", "Ada", Role.ADMIN, pages=(pattern,))
+    assert grant.covers(PageKey("t", page)) is bool(re.fullmatch(wanted, page, re.DOTALL))
 
 
 @pytest.mark.slow
