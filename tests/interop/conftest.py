@@ -2,6 +2,7 @@
 
 from server import server, start_server
 from small_server import small
+from trusted import trusted
 from yjs_peer import yjs, yjs_process
 
-__all__ = ["server", "small", "start_server", "yjs", "yjs_process"]
+__all__ = ["server", "small", "start_server", "trusted", "yjs", "yjs_process"]

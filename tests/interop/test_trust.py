@@ -1,70 +1,19 @@
-"""Who may come to a closed tenant, how, for how long, and what a change does to those who are here."""
+"""Who may come to a closed tenant and how: tokens, tickets, sites, visitors, stock clients."""
 
-import base64
-import contextlib
-import hashlib
-import hmac
-import json
 import socket as socket_module
 import ssl
 import subprocess
 import sys
 import time
-from urllib.parse import urlencode
 
 import httpx
 import pytest
 from entries import annotation, fresh
 from raw_client import RawClient
 from server import HOST, RealServer, free_port
-from trusted import SITE, SSO_SECRET, TrustedServer, token, trusted
-from websockets.exceptions import ConnectionClosed
+from trusted import SITE, SSO_SECRET, token
+from visiting import bearer, hello, ticket
 from websockets.sync.client import connect
-
-from crdt_chat.protocol import wire
-
-__all__ = ["trusted"]
-
-SOON_S = 1.0
-"""How soon somebody who may no longer be here is gone."""
-
-
-def hello(client: RawClient) -> dict:
-    """The server's first words."""
-    while not client.controls:
-        client.read()
-    return client.controls[0]
-
-
-def control(client: RawClient, kind: str) -> dict:
-    """Read until a control frame of this kind has come."""
-    while not (client.controls and client.controls[-1]["type"] == kind):
-        client.read()
-    return client.controls[-1]
-
-
-def annotate(client: RawClient, user: str) -> str:
-    name = fresh("a")
-    client.write(("annotations", name, annotation(user)))
-    return name
-
-
-def bearer(text: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {text}"}
-
-
-# Ways in
-
-
-def ticket(server: TrustedServer, page: str | None = None, *, user: str = "ada") -> str:
-    answer = httpx.post(
-        f"{server.http}/api/v1/tickets?tenant=acme",
-        headers=bearer(token(user=user)),
-        json={} if page is None else {"page": page},
-    )
-    assert answer.status_code == 201
-    assert answer.json()["seconds"] <= 30
-    return answer.json()["ticket"]
 
 
 def test_each_way_in_brings_the_same_grant(trusted):
@@ -153,9 +102,6 @@ def test_an_open_tenant_with_a_key_knows_its_moderators(trusted):
     assert trusted.refused("p", "lab", query={"token": made[:-3] + "abc"}) == 4401
 
 
-# Stock clients
-
-
 @pytest.mark.node
 def test_a_stock_y_websocket_comes_with_a_token_and_stays_away_when_it_ends(yjs, trusted):
     page, url = fresh("page"), trusted.running.ws("acme")
@@ -170,9 +116,6 @@ def test_a_stock_y_websocket_comes_with_a_token_and_stays_away_when_it_ends(yjs,
     bob.wait(has=[("annotations", name)])
     assert ada.wait(denied=True).status().denied["code"] == 4401
     assert ada.status().dials == 1
-
-
-# Anonymous visitors
 
 
 def visitor_cookie(client: RawClient) -> str:
@@ -205,210 +148,6 @@ def test_a_visitors_token_is_one_for_her_tenant_only(trusted):
     assert again.json()["user"] == made["user"]
     closed = httpx.post(f"{trusted.http}/api/v1/visitors?tenant=acme")
     assert (closed.status_code, closed.json()["code"]) == (401, "unauthorized")
-
-
-# While connected
-
-
-def test_an_expired_token_ends_within_a_second(trusted):
-    until = time.time() + 1.5
-    with trusted.bearing(fresh("page"), token(exp=until)) as client:
-        client.handshake()
-        assert client.closed() == 4401
-        assert 0 <= time.time() - until < SOON_S
-
-
-def test_a_fresh_token_on_the_live_socket_counts_from_then_on(trusted):
-    until = time.time() + 1.5
-    with trusted.bearing(fresh("page"), token(exp=until)) as client:
-        client.handshake()
-        client.send(wire.control({"type": "token", "token": token(role="viewer")}))
-        assert control(client, "role")["role"] == "viewer"
-        annotate(client, "ada")
-        assert control(client, "refused")["operations"][0]["rule"] == "role"
-        while time.time() < until + SOON_S:
-            with contextlib.suppress(TimeoutError):
-                client.read(0.1)
-        client.send(wire.control({"type": "presence"}))
-        control(client, "presence")
-
-
-@pytest.mark.parametrize(
-    ("claims", "code"),
-    [({"user": "eve"}, 4403), ({"pages": ["elsewhere"]}, 4403), ({"tenant": "other"}, 4401),
-     ({"seconds": -1}, 4401)],
-)  # fmt: skip
-def test_a_fresh_token_for_something_else_ends_the_connection(trusted, claims, code):
-    with trusted.bearing(fresh("page"), token()) as client:
-        client.handshake()
-        client.send(wire.control({"type": "token", "token": token(**claims)}))
-        assert client.closed() == code
-
-
-def test_a_revoked_user_is_gone_within_a_second_and_comes_back_with_a_fresh_token(trusted):
-    user, page = fresh("user"), fresh("page")
-    old = token(user=user)
-    with trusted.bearing(page, old) as client, trusted.bearing(page, token()) as other:
-        client.handshake()
-        other.handshake()
-        trusted.command("revoke", "acme", "--user", user, "--reason", "test")
-        answered = time.monotonic()
-        assert client.closed() == 4401
-        assert time.monotonic() - answered < SOON_S
-        annotate(other, "ada")
-        other.flush()
-    assert trusted.refused(page, additional_headers=bearer(old)) == 4401
-    with trusted.bearing(page, token(user=user, iat=time.time() + 1)) as client:
-        hello(client)
-
-
-def test_a_revoked_token_is_gone_and_others_of_its_user_stay(trusted):
-    user, page = fresh("user"), fresh("page")
-    with (
-        trusted.bearing(page, token(user=user, jti="one-" + user)) as one,
-        trusted.bearing(page, token(user=user, jti="two-" + user)) as two,
-    ):
-        one.handshake()
-        two.handshake()
-        trusted.command("revoke", "acme", "--token", "one-" + user)
-        assert one.closed() == 4401
-        annotate(two, user)
-        two.flush()
-
-
-def test_a_role_changes_with_the_next_operation(trusted):
-    user, page = fresh("user"), fresh("page")
-    trusted.command("token", "acme", "--user", user)
-    with trusted.bearing(page, token(user=user)) as client:
-        client.handshake()
-        annotate(client, user)
-        client.flush()
-        operator = trusted.command("token", "--operator", "grace")
-        role = f"{trusted.http}/api/v1/tenants/acme/roles/{user}"
-        assert httpx.put(role, headers=bearer(operator), json={"role": "viewer"}).status_code == 204
-        annotate(client, user)
-        assert control(client, "refused")["operations"][0]["rule"] == "role"
-        assert httpx.delete(role, headers=bearer(operator)).status_code == 204
-    with trusted.bearing(page, token(user=user)) as client:
-        client.handshake()
-        annotate(client, user)
-        client.flush()
-
-
-def test_what_a_revoked_user_sends_after_that_moment_counts_for_nothing(trusted):
-    user, page = fresh("user"), fresh("page")
-    with (
-        trusted.bearing(page, token(user=user)) as revoked,
-        trusted.bearing(page, token()) as other,
-    ):
-        revoked.handshake()
-        other.handshake()
-        trusted.command("revoke", "acme", "--user", user)
-        late = ""
-        with contextlib.suppress(ConnectionClosed):
-            late = annotate(revoked, user)
-        assert revoked.closed() == 4401
-        annotate(other, "ada")
-        other.flush()
-        assert late not in other.names("annotations")
-
-
-def test_a_tenant_that_is_changed_while_served(trusted):
-    made = trusted.asked("tenant", "add", "fluid")
-    assert made["keys"] == [{"id": "k1", "algorithm": "HS256"}]
-    one = trusted.command("token", "fluid", "--user", "ada")
-    page = fresh("page")
-    with trusted.bearing(page, one, "fluid") as client:
-        client.handshake()
-        trusted.command("tenant", "set", "fluid", "--remove-key", "k1")
-        assert client.closed() == 4401
-    trusted.command("tenant", "set", "fluid", "--anonymous", "editor")
-    with trusted.client(page, "fluid") as client:
-        client.handshake()
-        user = hello(client)["user"]
-        trusted.command("tenant", "set", "fluid", "--anonymous", "viewer")
-        annotate(client, user)
-        assert control(client, "refused")["operations"][0]["rule"] == "role"
-        trusted.command("tenant", "remove", "fluid")
-        assert client.closed() == 4401
-    assert trusted.refused(page, "fluid") == 4404
-
-
-# Legacy clients
-
-
-def signed_sso(user: str) -> str:
-    stamp = int(time.time() * 1000)
-    person = {"id": user, "email": f"{user}@example.org", "username": user}
-    encoded = base64.b64encode(json.dumps(person).encode()).decode()
-    mac = hmac.new(SSO_SECRET.encode(), f"{stamp}{encoded}".encode(), hashlib.sha256).hexdigest()
-    return json.dumps({"userDataJSONBase64": encoded, "verificationHash": mac, "timestamp": stamp})
-
-
-def chats(server: TrustedServer, query: dict, **options) -> httpx.Response:
-    return httpx.get(f"{server.http}/comment-collab-chats/acme", params=query, **options)
-
-
-def test_secure_sso_opens_a_closed_tenant_to_legacy_clients(trusted):
-    user, page = fresh("legacy"), fresh("page")
-    assert chats(trusted, {"urlId": page}).status_code == 401
-    assert chats(trusted, {"urlId": page, "user": "ada"}).status_code == 401
-    assert chats(trusted, {"urlId": page, "sso": '{"username":"ada"}'}).status_code == 401
-    forged = json.dumps(json.loads(signed_sso(user)) | {"verificationHash": "0" * 64})
-    assert chats(trusted, {"urlId": page, "sso": forged}).status_code == 401
-    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}, headers={"origin": SITE})
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == SITE
-    foreign = {"origin": "https://evil.example"}
-    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}, headers=foreign)
-    assert answer.status_code == 403
-    assert "access-control-allow-origin" not in answer.headers
-
-
-def subscribed(server: TrustedServer, **query: str):
-    address = server.http.replace("http", "ws") + "/sub?" + urlencode(query)
-    return connect(address)
-
-
-def closed_with(socket) -> int | None:
-    try:
-        while True:
-            socket.recv(timeout=5)
-    except ConnectionClosed:
-        return socket.close_code
-
-
-def test_a_legacy_socket_needs_what_the_server_signed_and_ends_with_it(trusted):
-    user, page = fresh("legacy"), fresh("page")
-    answer = chats(trusted, {"urlId": page, "sso": signed_sso(user)}).json()
-    said = {"tenantIdWS": "acme", "urlId": answer["urlIdWS"]}
-    with subscribed(trusted, **said, userIdWS="anon") as socket:
-        assert closed_with(socket) == 4401
-    with subscribed(trusted, **said, userIdWS=answer["userIdWS"][:-2] + "AA") as socket:
-        assert closed_with(socket) == 4401
-    with subscribed(trusted, **said, userIdWS=answer["userIdWS"]) as socket:
-        socket.recv(timeout=5)
-        trusted.command("revoke", "acme", "--user", user)
-        assert closed_with(socket) == 4401
-
-
-def test_a_page_that_the_token_does_not_cover_is_closed_to_legacy_requests(trusted):
-    docs = bearer(token(pages=["docs/*"]))
-    assert chats(trusted, {"urlId": "docs/a"}, headers=docs).status_code == 200
-    assert chats(trusted, {"urlId": "private"}, headers=docs).status_code == 403
-    log = httpx.get(f"{trusted.http}/event-log/acme", params={"urlId": "private"}, headers=docs)
-    assert log.status_code == 403
-
-
-def test_a_viewer_reads_and_does_not_write_as_a_legacy_client(trusted):
-    viewer, page = bearer(token(role="viewer")), fresh("page")
-    assert chats(trusted, {"urlId": page}, headers=viewer).status_code == 200
-    body = {"urlId": page, "urlIdWithRange": f"{page}:0", "range": None, "broadcastId": "b"}
-    answer = httpx.post(f"{trusted.http}/comment-collab-chats/acme", headers=viewer, json=body)
-    assert answer.status_code in (400, 403)
-
-
-# Around it
 
 
 def test_forwarded_headers_are_believed_of_named_proxies_only(trusted):
