@@ -102,6 +102,8 @@ def run_token(chosen: argparse.Namespace) -> int:
 def run_revoke(chosen: argparse.Namespace) -> int:
     """Revoke, list what is revoked, or take one back."""
     if chosen.server_secret:
+        if chosen.tenant:
+            raise Mistake("--server-secret is this server's own, not a tenant's")
         ask(chosen, "POST", "/operators/secret")
         return 0
     if bool(chosen.tenant) is bool(chosen.operators):

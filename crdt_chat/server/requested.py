@@ -54,11 +54,11 @@ def wanted_revocation(tenant: str, said: Mapping[str, object], now: int) -> Revo
     if subject is not True if kinds == ["tenant"] else not is_text(subject, SUBJECT_LIMIT):
         raise Malformed('revoke either a `token` (its id), a `user`, or `"tenant": true`')
     reason, until = said.get("reason", ""), said.get("until")
-    if not isinstance(reason, str) or len(reason) > REASON_LIMIT or not _is_time(until):
-        raise Malformed("`reason` is a short text, `until` a time in seconds")
+    if not (reason == "" or is_text(reason, REASON_LIMIT)) or not _is_time(until):
+        raise Malformed("`reason` is a short text on one line, `until` a time in seconds")
     end = int(until * 1000) if isinstance(until, int | float) else None
     named = tenant if kinds == ["tenant"] else str(subject)
-    return RevocationRow(tenant, kinds[0], named, now, end, reason)
+    return RevocationRow(tenant, kinds[0], named, now, end, str(reason))
 
 
 def public(wanted: Mapping[str, object]) -> dict[str, object]:

@@ -17,6 +17,7 @@ from crdt_chat.errors import CrdtChatError
 from crdt_chat.identity import Role
 from crdt_chat.server.keys import BadKey, TenantKey, checked, keys_of_jwks
 from crdt_chat.server.origins import BadDomain, Domain, parse_domains
+from crdt_chat.server.tokens import is_clean
 from store.tenants import TenantRow
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,11 @@ class TenantBody:
                 settings.pop(name, None)
             else:
                 settings[name] = value
-        if not isinstance(title, str) or len(title) > TITLE_LIMIT:
-            raise BadTenant(f"a tenant's title is text of at most {TITLE_LIMIT} characters")
+        # Operators' terminals show it: no escape sequences.
+        if not isinstance(title, str) or len(title) > TITLE_LIMIT or not is_clean(title):
+            raise BadTenant(
+                f"a title is at most {TITLE_LIMIT} characters, none of them control characters"
+            )
         return replace(self, title=title, settings=settings)
 
     def with_keys(self, keys: Iterable[TenantKey]) -> "TenantBody":
