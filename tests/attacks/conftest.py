@@ -22,7 +22,8 @@ def stage(
 ) -> Iterator[Callable[..., Scene]]:
     """Make scenes with one's own settings; each is one attack that is counted."""
     scenes: list[Scene] = []
-    before = arena.counted.frames, arena.counted.searched
+    counted = arena.counted
+    before = counted.frames, counted.searched, counted.found
 
     def make(**options: object) -> Scene:
         scenes.append(Scene(arena, **options))  # type: ignore[arg-type]
@@ -37,6 +38,7 @@ def stage(
     record_property("attacks: forbidden inputs in them", sum(scene.attacks for scene in scenes))
     record_property("attacks: frames searched", arena.counted.frames - before[0])
     record_property("attacks: searches of files", arena.counted.searched - before[1])
+    record_property("attacks: forbidden texts found", arena.counted.found - before[2])
 
 
 @pytest.fixture

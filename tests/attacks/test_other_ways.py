@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-import httpx
 import pytest
 from arena import Scene
 from entries import NOW, comment, deletion, reply
@@ -31,7 +30,9 @@ def new_chat(scene: Scene, **changed: object) -> dict[str, object]:
 def test_a_legacy_discussion_of_somebody_who_may_not(stage: Stage, role: str) -> None:
     scene = stage(role=role)
     with scene.attack():
-        answer = httpx.post(chats(scene), json=new_chat(scene), headers=scene.bearer("eve", role))
+        answer = scene.arena.http.post(
+            chats(scene), json=new_chat(scene), headers=scene.bearer("eve", role)
+        )
         assert answer.status_code in (400, 403), answer.text
 
 
@@ -44,14 +45,14 @@ def test_legacy_bodies_of_a_wrong_shape_or_size(scene: Scene) -> None:
     scene.attacks = len(bad) + 3
     with scene.attack():
         for body in bad:
-            answer = httpx.post(chats(scene), json=body, headers=scene.bearer("eve"))
+            answer = scene.arena.http.post(chats(scene), json=body, headers=scene.bearer("eve"))
             assert answer.status_code in (400, 403, 413), (body, answer.text)
         for text in (
             '{"urlId": NaN}',
             '{"urlId": "\\ud800", "urlIdWithRange": "x:0"}',
             "{" * 3_000,
         ):
-            answer = httpx.post(chats(scene), content=text, headers=scene.bearer("eve"))
+            answer = scene.arena.http.post(chats(scene), content=text, headers=scene.bearer("eve"))
             assert answer.status_code == 400, (text, answer.status_code)
 
 
@@ -60,7 +61,7 @@ def test_a_legacy_deletion_of_somebodys_discussion(scene: Scene) -> None:
         for name in ("a1", "a1/c1", "..", "page", "__proto__"):
             url = f"{chats(scene)}/{name.replace('/', '%2F')}"
             asked = {"urlId": scene.page, "broadcastId": scene.marker}
-            answer = httpx.delete(url, params=asked, headers=scene.bearer("eve"))
+            answer = scene.arena.http.delete(url, params=asked, headers=scene.bearer("eve"))
             assert answer.status_code in (400, 403, 404), (name, answer.text)
 
 
@@ -71,9 +72,11 @@ def test_moderation_by_somebody_who_is_no_moderator(stage: Stage, role: str) -> 
     with scene.attack():
         for action in ("hide", "unhide", "restore", "close", "reopen", "dismiss"):
             body = {"page": scene.page, "action": action, "entity": "a1", "reason": scene.marker}
-            answer = httpx.post(url, json=body, headers=scene.bearer("eve", role))
+            answer = scene.arena.http.post(url, json=body, headers=scene.bearer("eve", role))
             assert answer.status_code == 403, (action, answer.text)
-        answer = httpx.get(url, params={"page": scene.page}, headers=scene.bearer("eve", role))
+        answer = scene.arena.http.get(
+            url, params={"page": scene.page}, headers=scene.bearer("eve", role)
+        )
         assert answer.status_code == 403
 
 
@@ -90,7 +93,9 @@ def test_moderation_with_bodies_of_a_wrong_shape(scene: Scene) -> None:
     scene.attacks = len(bad)
     with scene.attack():
         for body in bad:
-            answer = httpx.post(url, content=body, headers=scene.bearer("mod", "moderator"))
+            answer = scene.arena.http.post(
+                url, content=body, headers=scene.bearer("mod", "moderator")
+            )
             assert answer.status_code in (400, 404, 413), (
                 body[:80],
                 answer.status_code,

@@ -24,7 +24,7 @@ def everybody(scene: Scene) -> dict[int, str]:
 def test_speaking_for_another_client(scene: Scene) -> None:
     scene.attacks = 4
     with scene.attack() as eve:
-        scene.settle()
+        scene.bob.wait(states=3)
         before = everybody(scene)
         for state in (json.dumps({"word": scene.marker}), "null"):
             eve.inject(said(scene.ada.client, 2**50, state))
@@ -35,7 +35,7 @@ def test_speaking_for_another_client(scene: Scene) -> None:
 
 def test_a_frame_that_names_her_and_others(scene: Scene) -> None:
     with scene.attack() as eve:
-        scene.settle()
+        scene.bob.wait(states=3)
         before = everybody(scene)
         entries = [
             wire.AwarenessEntry(browser.client, 2**50, state)

@@ -126,11 +126,10 @@ def test_legacy_requests_with_hostile_names_answer_for_their_page_only(
     open_tenants: RealServer, written: dict[tuple[str, str], str]
 ) -> None:
     """The history of one page, asked for under every tenant's name."""
+    http = httpx.Client()
     for tenant, page in itertools.product(TENANTS, PAGES[:14]):
-        answer = httpx.get(
-            f"{open_tenants.http}/comment-collab-chats/{quote(tenant, safe='')}",
-            params={"urlId": page, "user": "bob"},
-        )
+        url = f"{open_tenants.http}/comment-collab-chats/{quote(tenant, safe='')}"
+        answer = http.get(url, params={"urlId": page, "user": "bob"})
         if tenant in ("a/b", ".."):
             # Legacy addresses have no place for such a tenant: another page, or none.
             assert not set(answer.text.split('"')) & set(written.values())
@@ -138,6 +137,7 @@ def test_legacy_requests_with_hostile_names_answer_for_their_page_only(
         name = written[tenant, page]
         told = set(answer.text.split('"')) & set(written.values())
         assert told == {name}, (tenant, page)
+    http.close()
 
 
 # Tickets and tokens

@@ -118,6 +118,14 @@ class Counted:
     def __init__(self) -> None:
         self.frames = 0
         self.searched = 0
+        self.found = 0
+
+    def nothing_in(self, places: Iterable[tuple[str, bytes]], forbidden: Iterable[bytes]) -> None:
+        """None of these texts is in any of these places. Raises AssertionError."""
+        for (name, content), text in itertools.product(places, forbidden):
+            if text in content:
+                self.found += 1
+                raise AssertionError(f"{text!r} is in {name}")
 
 
 class Arena:
@@ -128,6 +136,7 @@ class Arena:
         self.forbidden: list[bytes] = []
         self.kept: list[tuple[str, str, Content]] = []
         self.counted = Counted()
+        self.http = httpx.Client()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every file of the server: database, write-ahead log, server log, what lies beside them."""
@@ -139,9 +148,8 @@ class Arena:
         """None of these texts is in a file, where an honest one is. Raises AssertionError."""
         found = list(self.files())
         assert any(HONEST.encode() in content for _, content in found)
-        for (name, content), text in itertools.product(found, forbidden):
-            self.counted.searched += 1
-            assert text not in content, f"{text!r} is in {name}"
+        self.counted.searched += len(found) * len(forbidden)
+        self.counted.nothing_in(found, forbidden)
 
     def browser(
         self, page: str, user: str, role: str = "editor", tenant: str = "acme", **options: Any
@@ -172,10 +180,12 @@ class Arena:
     def search_frames(self, browsers: Iterable[YjsBrowser], forbidden: Sequence[bytes]) -> None:
         """None of these texts was ever sent to one of them."""
         for browser in browsers:
-            frames = browser.frames("in")
-            self.counted.frames += len(frames)
-            for text in forbidden:
-                assert not [frame for frame in frames if text in frame], (browser.name, text)
+            self.search(f"a frame to {browser.name}", browser.frames("in"), forbidden)
+
+    def search(self, name: str, frames: Sequence[bytes], forbidden: Sequence[bytes]) -> None:
+        """None of these texts is in one of these frames. Raises AssertionError."""
+        self.counted.frames += len(frames)
+        self.counted.nothing_in([(name, frame) for frame in frames], forbidden)
 
 
 class Scene:
@@ -242,7 +252,7 @@ class Scene:
         http, headers = self.arena.server.http, self.bearer("bob")
         asked = {"urlId": self.page}
         url = f"{http}/comment-collab-chats/{self.tenant}"
-        answer = httpx.get(url, params=asked, headers=headers)
+        answer = self.arena.http.get(url, params=asked, headers=headers)
         assert answer.status_code == 200, answer.text
         said = {
             "tenantIdWS": self.tenant,
@@ -261,7 +271,7 @@ class Scene:
         """What the moderator does, by the JSON API."""
         url = f"{self.arena.server.http}/api/v1/tenants/{self.tenant}/moderation"
         body = {"page": self.page, "action": action, "entity": entity, **more}
-        answer = httpx.post(url, json=body, headers=self.bearer("mod", "moderator"))
+        answer = self.arena.http.post(url, json=body, headers=self.bearer("mod", "moderator"))
         assert answer.status_code == 204, answer.text
 
     @contextmanager
@@ -327,10 +337,10 @@ class Scene:
     def _search(self) -> None:
         self._listen()
         text = self.marker.encode()
-        assert not [frame for frame in self.heard if self.marker in frame], self.heard
-        frames = [frame for raw in self.raws for frame in raw.frames]
-        assert not [frame for frame in frames if text in frame]
-        self.arena.counted.frames += len(self.heard) + len(frames)
+        heard = [frame.encode() for frame in self.heard]
+        self.arena.search("a frame to the legacy client", heard, [text])
+        for raw in self.raws:
+            self.arena.search("a frame to a raw socket", raw.frames, [text])
         self.arena.search_frames(self.others, [text])
         if not self.said_elsewhere:
             self.arena.search_files(text)
@@ -409,5 +419,6 @@ def running_arena(folder: Path, yjs: YjsPeers) -> Iterator[Arena]:
     settings.write_text(SETTINGS, "utf-8")
     with running_server(folder, tenants=(), arguments=["--config", str(settings)]) as running:
         arena = Arena(TrustedServer(running, settings), yjs)
-        yield arena
+        with arena.http:
+            yield arena
         arena.after_a_crash()
