@@ -12,6 +12,7 @@ from typing import Any
 
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
+from crdt_chat.page.lib0 import MAX_DEPTH
 from crdt_chat.protocol.wire import AwarenessEntry, awareness_of, encode_entry
 
 KEPT_USER_FIELDS = ("color", "colorLight")
@@ -146,14 +147,9 @@ def _with_user(text: str, grant: Grant, limit: int) -> str | None:
     """The state with `user` overwritten from the grant; None where it is over `limit` bytes."""
     if len(text.encode()) > limit:
         return None
-    try:
-        state = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise Malformed("an awareness state that is not JSON") from None
+    state = _parsed(text)
     if state is None:
         return "null"
-    if not isinstance(state, dict):
-        raise Malformed("an awareness state that is not an object")
     said = state.get("user")
     user: dict[str, Any] = {"id": grant.user, "name": grant.name}
     if grant.avatar:
@@ -170,6 +166,27 @@ def _with_user(text: str, grant: Grant, limit: int) -> str | None:
         # Half of a surrogate pair, 1e999: every reader's parser would break on it.
         raise Malformed("an awareness state that others cannot read") from None
     return kept
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """The state, None for a farewell. Raises Malformed for anything but an object."""
+    try:
+        state = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Malformed("an awareness state that is not JSON") from None
+    if state is not None and not isinstance(state, dict):
+        raise Malformed("an awareness state that is not an object")
+    if _is_deeper(state, MAX_DEPTH):
+        raise Malformed("an awareness state that is nested too deeply")
+    return state
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects lie inside one another for more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inside)
 
 
 def _no_number(name: str) -> None:

@@ -115,7 +115,8 @@ def test_states_too_large_are_dropped_and_bad_ones_malformed() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["NaN", "-Infinity", "1e999", '"\\ud800"', "[" * 2_000 + "]" * 2_000]
+    "word",
+    ["NaN", "-Infinity", "1e999", '"\\ud800"', "[" * 17 + "]" * 17, "[" * 2_000 + "]" * 2_000],
 )
 def test_a_state_that_would_break_every_readers_parser_is_malformed(word: str) -> None:
     presence = Presence(64 * 1024)
