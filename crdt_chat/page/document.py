@@ -101,14 +101,17 @@ class Document:
         return value
 
     @_guarded
+    def names(self, root: str) -> list[str]:
+        """The names of all entries of a root map."""
+        transaction = self._doc.create_transaction()
+        entries: Any = self._map(transaction, root)  # its stubs lack `keys`
+        names: list[str] = entries.keys(transaction)
+        transaction.drop()
+        return names
+
     def items(self, root: str) -> dict[str, Json]:
         """All entries of a root map: read one by one, all at once would hold the interpreter for long."""
-        transaction = self._doc.create_transaction()
-        entries = self._map(transaction, root)
-        names = entries.keys(transaction)  # type: ignore[attr-defined]  # not in its stubs
-        found = {name: as_json(entries.get(transaction, name)) for name in names}
-        transaction.drop()
-        return found
+        return {name: self.read(root, name) for name in self.names(root)}
 
     def _map(self, transaction: Transaction, root: str) -> Map:
         """This root map, made at its first use: an open page costs less so."""

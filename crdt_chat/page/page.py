@@ -86,6 +86,10 @@ class Page:
             being = self._being = being.wake()
         return being
 
+    def wake(self) -> None:
+        """Have all of the page in memory again. Raises PageBroken."""
+        self._being = self._content
+
     def rest(self) -> None:
         """Keep only the packed state until the next update: what few people write to costs less.
 
@@ -254,8 +258,17 @@ class Page:
         return self._content.value(root, name)
 
     def items(self, root: str) -> Iterator[tuple[str, Json]]:
-        """Name and value of all entries of one of the ROOTS. Raises PageBroken."""
-        yield from self._content.document.items(root).items()
+        """Name and value of all entries of one of the ROOTS, read as they are asked for.
+
+        The page must not change meanwhile. Raises PageBroken.
+        """
+        read = self._content.document.read
+        for name in self.names(root):
+            yield name, read(root, name)
+
+    def names(self, root: str) -> list[str]:
+        """The names of all entries of one of the ROOTS. Raises PageBroken."""
+        return self._content.document.names(root)
 
     def below(self, entity: str) -> list[tuple[str, str]]:
         """Root and name of all live comments, reactions and `resolved` below an annotation or comment.

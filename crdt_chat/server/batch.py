@@ -1,11 +1,12 @@
 """What one page has applied and not yet committed: rows for the store, and what waits for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
-from crdt_chat.errors import RemoteFault
+from crdt_chat.errors import Forbidden, RemoteFault
 from crdt_chat.identity import PageKey
 from crdt_chat.page.json_text import as_text
 from crdt_chat.page.merge import merge
@@ -13,6 +14,8 @@ from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.text_chat import Attributed, TextChatEvent, events
 from crdt_chat.server.peer import Peer
+from crdt_chat.server.turn import Slices
+from crdt_chat.server.words import RELOAD, refused
 from store.records import EventEntry, LogEntry, PageCommit, Projected
 
 
@@ -29,6 +32,30 @@ class Writer:
         self.done.set()
 
 
+class Said(NamedTuple):
+    """What one update has changed: by whom, at which seq; broadcast ids as `Batch.add` is given them."""
+
+    changes: Sequence[Change]
+    actor: str
+    seq: int
+    broadcast_id: str | None
+    restored: str | None
+
+    def attributed(self) -> Iterator[Attributed]:
+        """Each change with whose it is."""
+        for change in self.changes:
+            lifted = self.restored is not None and _lifts(change)
+            said_id = self.restored if lifted else self.broadcast_id
+            yield Attributed(change, self.actor, self.seq, said_id)
+
+
+class Prepared(NamedTuple):
+    """A batch ready for the store, and the one frame for everybody once it is durable."""
+
+    commit: PageCommit
+    frame: bytes
+
+
 @dataclass(slots=True)
 class Batch:
     """One page's part of the next commit. `seq` is the head it will reach.
@@ -39,11 +66,12 @@ class Batch:
 
     seq: int
     entries: list[LogEntry] = field(default_factory=list)
-    changes: list[Attributed] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
     held: dict[str, str | None] = field(default_factory=dict)
     archive: dict[tuple[str, str], str | None] = field(default_factory=dict)
     size: int = 0
+    changed: int = 0
     authors: set[int] = field(default_factory=set)
     echo: bool = False
     answers: list[tuple[Peer, bytes, int]] = field(default_factory=list)
@@ -70,19 +98,25 @@ class Batch:
         self.size += len(entry.update)
         self.authors.add(author)
         self.echo = self.echo or verdict.echo
-        self.changes += [
-            Attributed(
-                change,
-                entry.actor,
-                self.seq,
-                restored if _lifts(change) and restored is not None else broadcast_id,
-            )
-            for change in verdict.changes
-        ]
+        self.said.append(Said(verdict.changes, entry.actor, self.seq, broadcast_id, restored))
+        self.changed += len(verdict.changes)
         self.rows.owners += verdict.rows.owners
         self.rows.entities += verdict.rows.entities
         self.rows.refused += verdict.rows.refused
         self.held |= dict.fromkeys(verdict.rows.released)
+
+    def is_big(self, slices: Slices) -> bool:
+        """Whether to prepare it is much work."""
+        return self.size > slices.judged or self.changed > slices.units
+
+    def tell(self, peer: Peer, verdict: Verdict) -> None:
+        """Have the sender of a frame hear of it once this is durable."""
+        if verdict.refusals:
+            self.controls.append((peer, refused(verdict)))
+        if verdict.repair == "reset" and not peer.speaks_control:
+            self.closes.append((peer, Forbidden(RELOAD)))
+        if not peer.gapped:
+            self.saved[peer] = peer.frames
 
     def release_states(self) -> None:
         """Durable: the state frames that waited for this may go."""
@@ -117,6 +151,16 @@ class Batch:
         """The connection whose own words, unchanged, are all that the frame contains; or None."""
         return None if self.echo or len(self.authors) != 1 else next(iter(self.authors))
 
+    def prepare(
+        self,
+        key: PageKey,
+        expected_seq: int,
+        look: Callable[[str, str], Json],
+        new_id: Callable[[], str],
+    ) -> Prepared:
+        """All that its commit and its showing need; arguments as `commit`."""
+        return Prepared(self.commit(key, expected_seq, look, new_id), self.frame())
+
     def commit(
         self,
         key: PageKey,
@@ -125,14 +169,15 @@ class Batch:
         new_id: Callable[[], str],
     ) -> PageCommit:
         """The rows of this batch for the store, with the events that its changes mean."""
-        found = events(key.page, self.changes, look, new_id)
+        changes = [each for said in self.said for each in said.attributed()]
+        found = events(key.page, changes, look, new_id)
         return PageCommit(
             key.tenant,
             key.page,
             expected_seq,
             entries=self.entries,
             events=[event_entry(event) for event in found],
-            projected=_projected([attributed.change for attributed in self.changes]),
+            projected=_projected([attributed.change for attributed in changes]),
             owners=self.rows.owners,
             entities=self.rows.entities,
             refused=self.rows.refused,

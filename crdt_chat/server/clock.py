@@ -35,9 +35,12 @@ def _drawn(size: int) -> Callable[[], bytes]:
     supply: list[bytes] = []
 
     def draw() -> bytes:
-        if not supply:
-            more = os.urandom(size * SUPPLY)
-            supply.extend(more[at : at + size] for at in range(0, len(more), size))
-        return supply.pop()
+        # Two threads may draw at once: the last one is taken by either.
+        while True:
+            try:
+                return supply.pop()
+            except IndexError:
+                more = os.urandom(size * SUPPLY)
+                supply.extend(more[at : at + size] for at in range(0, len(more), size))
 
     return draw

@@ -4,16 +4,16 @@ No fixed window: an update on a quiet page is committed at once. While commits f
 pause between two grows with the audience (what one frame to everybody costs), to at most the limit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import anyio
 
 from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Verdict
-from crdt_chat.server.batch import Batch
+from crdt_chat.server.batch import Batch, Prepared
 from crdt_chat.server.services import Services
-from store.records import Appended, CommitResult, Failed, LogEntry, PageCommit
+from store.records import Appended, CommitResult, Failed, LogEntry
 
 FRAME_COST_S = 0.0002
 """What one frame to one peer roughly costs: the pause between commits is this for everybody."""
@@ -26,8 +26,8 @@ class Author(NamedTuple):
     connection: int
 
 
-Prepare = Callable[[Batch], PageCommit]
-Settle = Callable[[Batch, PageCommit, Appended], None]
+Prepare = Callable[[Batch], Awaitable[Prepared]]
+Settle = Callable[[Batch, Prepared, Appended], Awaitable[None]]
 Fail = Callable[[CommitResult], None]
 
 
@@ -139,9 +139,12 @@ class Commits:
 
     async def _commit(self) -> None:
         batch = self._pending
-        commit = self._prepare(batch)
+        prepared = await self._prepare(batch)
+        if batch is not self._pending:
+            # Halted meanwhile: what was to be saved is forgotten.
+            return
         self._in_flight, self._pending = batch, Batch(batch.seq)
-        result = (await self._services.store.commit([commit]))[0]
+        result = (await self._services.store.commit([prepared.commit]))[0]
         if not isinstance(result, Appended):
             self._discard(result)
             return
@@ -149,7 +152,7 @@ class Commits:
         self._services.queue.done(len(batch.entries), batch.size)
         seconds = self._services.clock.monotonic() - self._last
         self._services.metrics.committed(len(batch.entries), seconds)
-        self._settle(batch, commit, result)
+        await self._settle(batch, prepared, result)
 
     def _discard(self, result: CommitResult) -> None:
         """What was on its way is not known to be durable: its writers are told, then the room."""

@@ -248,7 +248,7 @@ class _Connection:
                 await self._services.states.wait()
             began = self._services.clock.monotonic()
             try:
-                pause = self._take(frame)
+                pause = await self._take(frame)
             except RemoteFault as fault:
                 await self._refuse(fault)
             except LocalFault:
@@ -278,7 +278,7 @@ class _Connection:
         while True:
             await anyio.sleep_forever()
 
-    def _take(self, frame: bytes) -> float:
+    async def _take(self, frame: bytes) -> float:
         """Handle one frame; returns the seconds to wait before the next. Raises RemoteFault."""
         limits = self._limits
         # Whoever was asked may answer with all that she did offline.
@@ -291,14 +291,14 @@ class _Connection:
         weight = FRAME_OPERATIONS + len(frame) / OPERATION_BYTES
         match wire.decode(frame):
             case wire.SyncStep1(vector):
-                self._room.answer(self.peer, vector)
+                await self._room.answer(self.peer, vector)
                 return self._charge(1)
             case wire.SyncStep2(update):
-                return self._judge_step2(update, weight)
+                return await self._judge_step2(update, weight)
             case wire.Update(update):
-                return self._charge(max(weight, self._judge(update, "update")))
+                return self._charge(max(weight, await self._judge(update, "update")))
             case wire.Awareness(entries):
-                self._hear(entries)
+                await self._hear(entries)
                 return self._charge(weight)
             case wire.QueryAwareness():
                 self._room.people.send_states(self.peer)
@@ -308,12 +308,13 @@ class _Connection:
             case wire.Ignored():
                 return self._charge(weight)
 
-    def _judge_step2(self, update: bytes, weight: float) -> float:
+    async def _judge_step2(self, update: bytes, weight: float) -> float:
         peer, now = self.peer, self._services.clock.monotonic()
         peer.asked = max(0, peer.asked - 1)
         patience = self._limits.gap_patience_s
         waited = 0.0 if peer.gapped_since is None else now - peer.gapped_since
-        cost = max(weight, self._judge(update, "last" if waited >= patience else "step2"))
+        sync: Sync = "last" if waited >= patience else "step2"
+        cost = max(weight, await self._judge(update, sync))
         if peer.gapped:
             peer.gapped_since = now if peer.gapped_since is None else peer.gapped_since
             self._ask_later()
@@ -333,9 +334,9 @@ class _Connection:
         self._asking = False
         self._room.ask(self.peer)
 
-    def _judge(self, update: bytes, sync: Sync) -> float:
+    async def _judge(self, update: bytes, sync: Sync) -> float:
         """Returns how many operations this counts as."""
-        verdict = self._room.receive(self.peer, update, sync)
+        verdict = await self._room.receive(self.peer, update, sync)
         if verdict is None:
             return 0.0
         if verdict.kind == "gap" and sync == "update":
@@ -359,10 +360,12 @@ class _Connection:
             await self._refuse(RateLimited("too many operations for too long"))
         await anyio.sleep(pause)
 
-    def _hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
+    async def _hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
         if self._awareness is None:
             start = self._tasks.start_soon
             self._awareness = Awareness(self.peer, self._room, self._services, start)
+            # It announces its client id: whose that is may be being judged.
+            await self._room.turn.wait()
         self._awareness.hear(entries)
 
     def _control(self, body: Mapping[str, object]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from crdt_chat.errors import EpochChanged, Malformed
 from crdt_chat.page.lib0 import CUT_SHORT, read_uint
-from crdt_chat.page.update import Item, decode
+from crdt_chat.page.update import Item, Update
 
 OLD_EPOCH = "the page was rewritten: drop your copy and load it again"
 
@@ -34,9 +34,9 @@ def clients_of_vector(state_vector: bytes) -> list[int]:
     return found
 
 
-def clients_of_update(update: bytes) -> set[int]:
-    """The client ids that an update writes, deletes or builds on. Raises Malformed."""
-    structs, deleted = decode(update)
+def clients_of_update(update: Update) -> set[int]:
+    """The client ids that an update writes, deletes or builds on."""
+    structs, deleted = update
     origins = {
         struct.origin[0]
         for run in structs.values()

@@ -1,6 +1,7 @@
 """Everything that is kept about one person, as JSON that she can be given."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from crdt_chat.errors import Malformed, NotFound
@@ -65,7 +66,7 @@ class Export:
         stored = await services.store.load(key.tenant, key.page)
         if stored is None:
             return {}
-        _, kept = kept_in(stored, PageLimits())
+        _, kept = await services.aside(partial(kept_in, stored, PageLimits()))
         rows = await services.store.read(key.tenant, key.page, 0)
         events = await services.store.events(key.tenant, key.page, 0)
         hidden = Kept({(root, name): value for root, name, value in _held(kept)})

@@ -1,11 +1,13 @@
 """Bring a page to life from the store: snapshot, the rows after it and the gate's own state."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from crdt_chat.identity import PageKey
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page, free_client
 from crdt_chat.page.verdict import GateRows
+from crdt_chat.server.turn import Aside
 from store.protocol import Store
 from store.records import StoredPage
 
@@ -31,15 +33,25 @@ class LoadedPage:
 
 
 async def load_page(
-    store: Store, key: PageKey, limits: PageLimits, server_client: int
+    store: Store,
+    key: PageKey,
+    limits: PageLimits,
+    server_client: int,
+    aside: Aside | None = None,
+    at_once: int = 0,
 ) -> LoadedPage:
-    """The page `key`, empty if nobody has written to it. Raises store.Quarantined if damaged."""
+    """The page `key`, empty if nobody has written to it; of over `at_once` bytes it is built `aside`.
+
+    Raises store.Quarantined if damaged, PageBroken.
+    """
     stored = await store.load(key.tenant, key.page)
     if stored is None:
         return LoadedPage(Page(limits, server_client))
     retired = frozenset(stored.retired)
     server_client = free_client(server_client, retired.__contains__)
-    page = page_of(stored, limits, server_client)
+    build = partial(page_of, stored, limits, server_client)
+    size = len(stored.snapshot or b"") + sum(len(row.update) for row in stored.rows)
+    page = build() if aside is None or size <= at_once else await aside(build)
     return LoadedPage(
         page,
         stored.seq,

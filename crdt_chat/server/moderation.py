@@ -86,6 +86,7 @@ class Moderation:
             raise Forbidden("you may read this page, not flag what is on it")
         await self._pace.slow_down(grant, asked.address)
         async with self._rooms.open(key) as room:
+            await room.awake()
             if room.page.value(_root(asked.entity), asked.entity) is None:
                 raise NotFound("there is no such annotation or comment")
             await room.settled()
@@ -98,6 +99,7 @@ class Moderation:
         _moderating(grant, key)
         await self._pace.slow_down(grant, asked.address)
         async with self._rooms.open(key) as room:
+            await room.awake()
             if asked.action == "hide":
                 await self._hide(room, grant, asked)
             elif asked.action == "unhide":
@@ -125,12 +127,13 @@ class Moderation:
         _moderating(grant, key)
         entries = await self._kept.of(key.tenant, key.page)
         async with self._rooms.open(key) as room:
-            await room.settled()
+            await room.awake()
             held = {name: json.loads(content) for name, content in room.held.items()}
             deleted: dict[str, list[Json]] = {}
             for name, value in room.page.items("deleted"):
                 deleted.setdefault(entity_of("deleted", name), []).append(value)
             removed = {entity: _shown(room.archive.below(entity)) for entity in deleted}
+            await room.settled()
         return {
             "hidden": held,
             "deleted": {

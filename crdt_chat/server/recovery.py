@@ -7,11 +7,13 @@ acknowledged, and it is tried again with growing pauses.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from crdt_chat.errors import EpochChanged, LocalFault, RemoteFault, StoreUnavailable, TryLater
+from crdt_chat.page.limits import PageLimits
 from crdt_chat.protocol import wire
 from crdt_chat.server.commits import Commits
 from crdt_chat.server.epochs import OLD_EPOCH
@@ -60,6 +62,7 @@ class Recovery:
 
     async def _rebuild(self) -> None:
         await self._commits.finish()
+        await self._room.turn.wait()
         while True:
             await anyio.sleep(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
@@ -73,7 +76,7 @@ class Recovery:
         self.under_way = False
         for peer in tuple(self._room.peers.values()):
             try:
-                self._resume(peer)
+                await self._resume(peer)
             except RemoteFault as fault:
                 # Its state vector had waited unread.
                 peer.close(fault)
@@ -89,10 +92,15 @@ class Recovery:
         # A Conflict is as good: the store works, and has rows that this room does not know of.
         tenant = services.config.tenant(key.tenant)
         limits = services.config.page if tenant is None else tenant.page
-        loaded = await load_page(services.store, key, limits, services.ids.client())
+        loaded = await self._load(limits)
         missed = await self._missed(loaded)
         self._adopt(loaded, missed)
         return True
+
+    async def _load(self, limits: PageLimits) -> LoadedPage:
+        key, services = self._room.key, self._room.services
+        client, at_once = services.ids.client(), services.slices.judged
+        return await load_page(services.store, key, limits, client, services.aside, at_once)
 
     def _adopt(self, loaded: LoadedPage, missed: list[EventRow]) -> None:
         room = self._room
@@ -117,10 +125,9 @@ class Recovery:
         self.under_way = True
         try:
             await self._commits.finish()
+            await self._room.turn.wait()
             result = await self._replace(make)
-            key, services = self._room.key, self._room.services
-            limits = self._room.page.limits
-            loaded = await load_page(services.store, key, limits, services.ids.client())
+            loaded = await self._load(self._room.page.limits)
             self._adopt(loaded, await self._missed(loaded))
         except BaseException as error:
             self.under_way = False
@@ -133,7 +140,8 @@ class Recovery:
         store, key = self._room.services.store, self._room.key
         while True:
             stored = await store.load(key.tenant, key.page) or StoredPage(0, 0, None, 0)
-            result = await store.rewrite(key.tenant, key.page, stored.seq, make(stored))
+            made = await self._room.services.aside(partial(make, stored))
+            result = await store.rewrite(key.tenant, key.page, stored.seq, made)
             if isinstance(result, Rewritten):
                 return result
 
@@ -144,7 +152,7 @@ class Recovery:
             return []
         return await room.services.store.events(room.key.tenant, room.key.page, room.last_event)
 
-    def _resume(self, peer: Peer) -> None:
+    async def _resume(self, peer: Peer) -> None:
         room = self._room
         peer.catching_up = False
         peer.gapped = peer.batch_expected = True
@@ -158,7 +166,7 @@ class Recovery:
         peer.send(wire.step1(room.page.state_vector()))
         owed, peer.owed = peer.owed, 0
         for _ in range(owed):
-            room.answer(peer, peer.vector)
+            await room.answer(peer, peer.vector)
         if not owed and peer.outbox.ready and peer.outbox.seq < room.committed:
             # Durable, and not shown to it: it is read from the store.
             peer.outbox.lagging = True

@@ -2,7 +2,7 @@
 
 The commit path, the only way anything changes a page:
 
-    receive/write -> Page (decode, shape, rules, apply: synchronous) -> Commits (store, durable)
+    receive/write -> Admission, Page (decode, rules, apply: synchronous) -> Commits (store, durable)
     -> _settle (fan-out, events, acknowledgements)
 
 Nothing derived from the document leaves before the commit that covers it (design 4, "one watermark
@@ -12,39 +12,42 @@ held anywhere. Any exception out of `apply` and any failed commit end in recover
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import anyio
+import anyio.lowlevel
 
 from crdt_chat.errors import (
+    EpochChanged,
     Forbidden,
     LocalFault,
     Malformed,
-    PageBroken,
     RemoteFault,
     TryLater,
 )
-from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.page.archive import Archive, Writes, written_back
+from crdt_chat.identity import Grant, PageKey
+from crdt_chat.page.archive import Archive
+from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json, Sync, Verdict
 from crdt_chat.protocol import wire
-from crdt_chat.server.batch import Batch, Writer
-from crdt_chat.server.channel import binary_frame
+from crdt_chat.server.admission import Admission, Admitted
+from crdt_chat.server.batch import Batch, Prepared, Writer
 from crdt_chat.server.commits import Author, Commits
-from crdt_chat.server.epochs import clients_of_update, clients_of_vector, require_epoch
+from crdt_chat.server.epochs import clients_of_vector, require_epoch
+from crdt_chat.server.fanout import fan_out
 from crdt_chat.server.loading import LoadedPage
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.people import People
 from crdt_chat.server.recovery import Make, Recovery
+from crdt_chat.server.rest import Rest
 from crdt_chat.server.services import Services
 from crdt_chat.server.states import States
-from crdt_chat.server.words import RELOAD, broken, failure, hello, refused
+from crdt_chat.server.turn import Turn
+from crdt_chat.server.words import RELOAD, broken, failure, hello
 from store.records import Appended, EventRow, PageCommit, Rewritten
 
 log = logging.getLogger(__name__)
-
-RESTING_ENTRIES = 2_000
-"""Pages of more annotations and comments stay awake: to pack and unpack them would hold the loop."""
 
 SERVER = 0
 """The connection number of server-made operations."""
@@ -60,9 +63,10 @@ class Room:
         self.services = services
         self.peers: dict[int, Peer] = {}
         self.people = People(services, self.peers)
+        self.turn = Turn(services.aside, services.slices)
         self.listeners: set[EventListener] = set()
         self._deserted = anyio.Event()
-        self._awake_since: float | None = None
+        self._rest = Rest(self)
         self._commits = Commits(
             key,
             services,
@@ -85,6 +89,7 @@ class Room:
         self.snapshot_seq = loaded.snapshot_seq
         self.last_event = loaded.last_event
         self.retired = loaded.retired
+        self._admission = Admission(self.key, loaded, self.archive, self.turn, self.services)
         self.states.clear()
         self._commits.restart(loaded.seq)
 
@@ -136,15 +141,22 @@ class Room:
 
     def ask(self, peer: Peer) -> None:
         """Send step 1, unless one is under way: its step 2 brings whatever we lack."""
-        if not peer.asked and not self.suspended:
+        if self.turn.busy:
+            self.services.tasks.start_soon(self._ask_in_turn, peer)
+        elif not peer.asked and not self.suspended:
             peer.asked += 1
             peer.send(wire.step1(self.page.state_vector()))
 
-    def answer(self, peer: Peer, state_vector: bytes) -> None:
+    async def _ask_in_turn(self, peer: Peer) -> None:
+        await self.turn.wait()
+        if peer.id in self.peers:
+            self.ask(peer)
+
+    async def answer(self, peer: Peer, state_vector: bytes) -> None:
         """Answer a step 1 at the commit that covers it. Raises Malformed, EpochChanged."""
         if self.retired:
             require_epoch(clients_of_vector(state_vector), self.retired)
-        self.states.answer(peer, state_vector)
+        await self.states.answer(peer, state_vector)
 
     async def catch_up(self, peer: Peer) -> None:
         """Tell a drained reader that was too slow what it missed."""
@@ -162,20 +174,20 @@ class Room:
 
     def rest(self, now: float) -> None:
         """Put a page that has been quiet for long enough to rest; what needs it whole wakes it."""
-        if self.page.rests:
-            self._awake_since = None
-            return
-        if self._awake_since is None:
-            self._awake_since = now
-        counts = self.page.counts()
-        small = counts.annotations + counts.comments <= RESTING_ENTRIES
-        since = max(self._awake_since, self._commits.last)
-        if small and not self.dirty and now - since >= self.services.limits.page_rest_s:
+        if not (self.dirty or self.turn.busy):
+            self._rest.look(now, self._commits.last)
+
+    async def awake(self) -> None:
+        """Return once nobody works on the page and it is not at rest, if waking it is much work.
+
+        Until the next await it is the caller's.
+        """
+        await self.turn.wait()
+        if self.page.rests and self.page.size > self.services.slices.judged:
             try:
-                self.page.rest()
-            except PageBroken as fault:
+                await self.turn.run(self.page.wake, big=True)
+            except LocalFault as fault:
                 self.break_down(fault)
-            self.states.clear()
 
     def announce(self, peer: Peer, client: int) -> None:
         """A connection announces its Yjs client id; one that belongs to another is not bound.
@@ -193,22 +205,25 @@ class Room:
 
     # The commit path
 
-    def receive(self, peer: Peer, update: bytes, sync: Sync) -> Verdict | None:
+    async def receive(self, peer: Peer, update: bytes, sync: Sync) -> Verdict | None:
         """Judge and apply one sync frame of a peer; queue what it changed for the next commit.
 
         None: the page is being rebuilt, the peer will be asked again. Raises Malformed, and
         EpochChanged for an update of a document from before the page was rewritten.
         """
-        if self.retired:
-            require_epoch(clients_of_update(update), self.retired)
+        await self.awake()
+        if peer.closing is not None:
+            raise peer.closing
+        clock, page = self.services.clock, self.page
+        started = clock.monotonic()
         peer.frames += 1
         if self.suspended:
             peer.gapped = True
             return None
-        clock = self.services.clock
-        started = clock.monotonic()
         try:
-            verdict = self.page.receive(update, sync, peer.grant, clock.now())
+            admitted = await self._admission.receive(update, sync, peer.grant, clock.now())
+        except EpochChanged:
+            raise
         except RemoteFault:
             self.services.metrics.judged("malformed", clock.monotonic() - started)
             raise
@@ -216,13 +231,17 @@ class Room:
             # A fault of the gate may have left half an update in memory, like one of the document.
             self.break_down(broken(fault))
             raise Malformed("an update that cannot be applied") from fault
+        if not self.lives(page):
+            peer.gapped = True
+            return None
+        verdict = admitted.verdict
         self._count(verdict, clock.monotonic() - started, peer.grant.user, peer.address)
         if verdict.kind == "gap":
             peer.gapped = True
         elif sync != "update":
             # One that answers an older step 1 may lack what a failed commit took away since.
             peer.gapped = peer.asked > 0
-        if not self._queue(verdict, Author(peer.grant.user, peer.id)):
+        if not self._queue(admitted, Author(peer.grant.user, peer.id)):
             peer.gapped = True
             return None
         self._tell(peer, verdict)
@@ -246,13 +265,20 @@ class Room:
         whose held content they write back. address: where she asks from, for the audit log.
         Refused ones are in the verdict. Raises TryLater while the page cannot be saved.
         """
+        await self.awake()
         if self.suspended:
             raise TryLater("the page cannot be written to at the moment")
-        clock = self.services.clock
+        clock, page = self.services.clock, self.page
         started = clock.monotonic()
         try:
-            verdict = self.page.write(
-                operations, grant, clock.now(), keep_past=keep_past, hides=hides, shows=shows
+            admitted = await self._admission.write(
+                operations,
+                grant,
+                clock.now(),
+                broadcast_id=broadcast_id,
+                keep_past=keep_past,
+                hides=hides,
+                shows=shows,
             )
         except RemoteFault:
             raise
@@ -261,8 +287,11 @@ class Room:
         except Exception as fault:
             self.break_down(broken(fault))
             raise TryLater("the page is being rebuilt") from fault
+        verdict = admitted.verdict
         self._count(verdict, clock.monotonic() - started, grant.user, address)
-        self._queue(verdict, Author(grant.user, SERVER), broadcast_id, hides)
+        if not self.lives(page):
+            raise TryLater("the page is being rebuilt")
+        self._queue(admitted, Author(grant.user, SERVER))
         await self.settled()
         return verdict
 
@@ -287,52 +316,27 @@ class Room:
         if rules:
             self.services.refusals.note(self.key, user, address, rules)
 
-    def _queue(
-        self,
-        verdict: Verdict,
-        author: Author,
-        broadcast_id: str | None = None,
-        hides: Mapping[str, str] = MappingProxyType({}),
-    ) -> bool:
+    def _queue(self, admitted: Admitted, author: Author) -> bool:
         """Queue what was applied for the next commit. False: the page is being rebuilt."""
-        if not verdict.update:
-            return True
-        self.states.clear()
-        # What is hidden is held apart: lifting a deletion must not show it.
-        noted = {} if hides else self.archive.note(verdict.changes, self.page.deleted)
-        back = self.archive.returned(verdict.changes, self.page.deleted)
-        # A restore is one gesture, though two updates: its lifting has no broadcastId of its own.
-        restored = (broadcast_id or self.services.ids.text()) if back else None
-        self._commits.add(verdict, author, broadcast_id, restored)
-        self._commits.keep(noted, hides)
-        for name in verdict.rows.released:
-            self.held.pop(name, None)
-        self.held.update(hides)
-        return not back or self._write_back(back, author, restored)
-
-    def _write_back(self, back: Writes, author: Author, broadcast_id: str | None) -> bool:
-        """With the last deletion lifted the server writes back what it removed (design 3).
-
-        What no longer fits on the page, or is hidden, stays in the archive.
-        """
-        try:
-            grant = Grant(self.key.tenant, author.user, author.user, Role.ADMIN)
-            verdict = written_back(self.page, back, grant, self.services.clock.now())
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the page can't be trusted
-            self.break_down(broken(fault))
+        if admitted.fault is not None:
+            self.break_down(broken(admitted.fault))
             return False
-        return self._queue(verdict, Author(author.user, SERVER), broadcast_id)
+        for step in admitted.steps:
+            by = Author(author.user, SERVER) if step.by_server else author
+            self._commits.add(step.verdict, by, step.broadcast_id, step.restored)
+            self._commits.keep(step.noted, step.hides)
+            for name in step.verdict.rows.released:
+                self.held.pop(name, None)
+            self.held.update(step.hides)
+        if admitted.steps:
+            self.states.clear()
+        return True
 
     def _tell(self, peer: Peer, verdict: Verdict) -> None:
         """What the sender hears of its frame, once the commit that covers it is durable."""
         covering = self._commits.covering
         batch = Batch(self.committed) if covering is None else covering
-        if verdict.refusals:
-            batch.controls.append((peer, refused(verdict)))
-        if verdict.repair == "reset" and not peer.speaks_control:
-            batch.closes.append((peer, Forbidden(RELOAD)))
-        if not peer.gapped:
-            batch.saved[peer] = peer.frames
+        batch.tell(peer, verdict)
         if covering is None:
             batch.release()
 
@@ -342,19 +346,26 @@ class Room:
         else:
             peer.close(Forbidden(RELOAD))
 
-    def _prepare(self, batch: Batch) -> PageCommit:
+    async def _prepare(self, batch: Batch) -> Prepared:
+        await self.turn.wait()
         batch.rows.owners += self.page.announced
         self.page.announced.clear()
-        return batch.commit(self.key, self.committed, self.page.value, self.services.ids.text)
+        look, new_id = self.page.value, self.services.ids.text
+        job = partial(batch.prepare, self.key, self.committed, look, new_id)
+        return await self.turn.run(job, big=batch.is_big(self.services.slices))
 
-    def _settle(self, batch: Batch, commit: PageCommit, result: Appended) -> None:
+    async def _settle(self, batch: Batch, prepared: Prepared, result: Appended) -> None:
         """The commit is durable: now, and only now, the others see it."""
         self._recovery.succeeded()
         self.committed = result.seq
         batch.release_states()
-        self._fan_out(batch, result.seq)
+        told = fan_out(self.peers.values(), prepared.frame, batch.author, result.seq)
+        self.services.metrics.traffic.sent(len(prepared.frame), told)
         batch.release()
-        for timestamp, entry in zip(result.timestamps, commit.events, strict=True):
+        events = zip(result.timestamps, prepared.commit.events, strict=True)
+        for number, (timestamp, entry) in enumerate(events, 1):
+            if number % self.services.slices.events == 0:
+                await anyio.lowlevel.checkpoint()
             self.services.metrics.event_written(entry.type)
             self.tell_event(
                 EventRow(
@@ -368,21 +379,6 @@ class Room:
         for listener in tuple(self.listeners):
             listener(row)
 
-    def _fan_out(self, batch: Batch, seq: int) -> None:
-        """One frame, encoded once, to everybody but the one whose own words it is."""
-        frame = batch.frame()
-        encoded = binary_frame(frame)
-        told = 0
-        author = batch.author
-        for peer in self.peers.values():
-            if peer.outbox.seq >= seq:
-                continue
-            if peer.id == author:
-                peer.outbox.skip(seq)
-            else:
-                told += peer.increment(frame, encoded, seq)
-        self.services.metrics.traffic.sent(len(frame), told)
-
     async def rewrite(self, make: Make) -> Rewritten:
         """Replace the page under a new epoch and close everybody with EpochChanged.
 
@@ -393,6 +389,10 @@ class Room:
     def break_down(self, fault: LocalFault) -> None:
         """Forget all that is not durable and rebuild; the peers are asked for it again."""
         self._recovery.begin(fault)
+
+    def lives(self, page: Page) -> bool:
+        """Whether this is still the page, and may be used."""
+        return page is self.page and not self.suspended
 
     @property
     def suspended(self) -> bool:

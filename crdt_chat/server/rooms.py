@@ -12,6 +12,7 @@ from crdt_chat.server.loading import load_page
 from crdt_chat.server.room import Room
 from crdt_chat.server.services import Services
 from crdt_chat.server.snapshots import snapshot
+from crdt_chat.server.turn import thaw
 from store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,14 @@ class Rooms:
                 raise NotFound("there is no such tenant here")
             # Shielded: others wait for this room, whatever becomes of the one who came first.
             with anyio.CancelScope(shield=True):
-                loaded = await load_page(services.store, key, tenant.page, services.ids.client())
+                loaded = await load_page(
+                    services.store,
+                    key,
+                    tenant.page,
+                    services.ids.client(),
+                    services.aside,
+                    services.slices.judged,
+                )
             place.room = Room(key, loaded, services)
             services.metrics.pages_changed(1)
         except (StoreError, LocalFault) as fault:
@@ -133,6 +141,8 @@ class Rooms:
         while True:
             await anyio.sleep(TICK_S)
             now = clock.monotonic()
+            if not self.services.queue.updates:
+                thaw()
             renewing = now - renewed >= limits.presence_renewal_s
             renewed = now if renewing else renewed
             for key, place in list(self._places.items()):

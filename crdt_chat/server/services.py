@@ -11,6 +11,7 @@ from crdt_chat.config import Config, Limits
 from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.refusals import Refusals
+from crdt_chat.server.turn import Aside, Beside, Slices
 from store.protocol import Store
 
 Frame = bytes
@@ -115,6 +116,7 @@ class Services:
     """One server's parts, built once by the composition root (app.py).
 
     stamps: the awareness clock (ms) of this moment; the time of day, until the store is asked.
+    aside does what would hold the loop; slices says what is small enough to be done at once.
     """
 
     config: Config
@@ -125,6 +127,8 @@ class Services:
     metrics: Metrics
     queue: CommitQueue
     tasks: TaskGroup
+    aside: Aside = field(default_factory=Beside)
+    slices: Slices = field(init=False)
     states: StateShare = field(init=False)
     addresses: Addresses = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
@@ -132,5 +136,6 @@ class Services:
 
     def __post_init__(self) -> None:
         self.stamps = self.clock.now
+        self.slices = Slices.of(self.limits.slice_ms)
         self.states = StateShare(self.limits.state_frames_bytes)
         self.addresses = Addresses(self.limits.connections_per_address)

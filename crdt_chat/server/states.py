@@ -5,6 +5,8 @@ per page"): a state made while updates are uncommitted waits in the batch that c
 """
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_chat.errors import PageBroken
@@ -47,7 +49,7 @@ class States:
             self._shared.clear()
             self._size = 0
 
-    def answer(self, peer: Peer, state_vector: bytes) -> None:
+    async def answer(self, peer: Peer, state_vector: bytes) -> None:
         """Answer a step 1 with what the peer lacks, at the commit that covers it.
 
         While the page is being rebuilt the peer is owed the answer. Raises Malformed for a
@@ -55,9 +57,10 @@ class States:
         """
         peer.vector = state_vector
         peer.owed += 1
-        frame = self._encoded(state_vector)
+        frame = await self._encoded(state_vector)
         if frame is None:
             return
+        # Nothing is awaited from here on: the page is as it was encoded.
         batch = self._commits.covering
         if batch is None:
             peer.answer(frame, self._room.committed)
@@ -69,11 +72,11 @@ class States:
         room, seq = self._room, peer.outbox.seq
         rows = await self._rows_after(seq)
         complete = bool(rows) and rows[0].seq == seq + 1 and rows[-1].seq >= room.committed
-        if complete and sum(len(row.update) for row in rows) <= peer.outbox.limit:
-            missed = wire.update(merge([row.update for row in rows]))
-            peer.state(binary_frame(missed), rows[-1].seq)
+        size = sum(len(row.update) for row in rows)
+        if complete and size <= peer.outbox.limit:
+            await self._merged(peer, rows, size)
             return
-        frame = self._encoded(EMPTY_VECTOR)
+        frame = await self._encoded(EMPTY_VECTOR)
         if frame is None:
             return
         batch = self._commits.covering
@@ -82,6 +85,16 @@ class States:
         else:
             peer.catching_up = True
             batch.states.append((peer, frame, self._commits.seq))
+
+    async def _merged(self, peer: Peer, rows: Sequence[LogRow], size: int) -> None:
+        """Give it these rows as one update; what was committed meanwhile it catches up with next."""
+        services = self._room.services
+        merging = partial(merge, [row.update for row in rows])
+        missed = merging() if size <= services.slices.judged else await services.aside(merging)
+        peer.state(binary_frame(wire.update(missed)), rows[-1].seq)
+        if peer.outbox.seq < self._room.committed:
+            peer.outbox.lagging = True
+            await self.catch_up(peer)
 
     async def _rows_after(self, seq: int) -> list[LogRow]:
         key = self._room.key
@@ -92,17 +105,22 @@ class States:
             log.exception("rows cannot be read", extra={"tenant": key.tenant, "page": key.page})
             return []
 
-    def _encoded(self, state_vector: bytes) -> bytes | None:
+    async def _encoded(self, state_vector: bytes) -> bytes | None:
         """The step 2 for this state vector as a whole WebSocket frame; None during a rebuild."""
-        if self._room.suspended:
+        room = self._room
+        await room.awake()
+        if room.suspended:
             return None
         frame = self._shared.get(state_vector)
         if frame is None:
+            page, services = room.page, room.services
+            diff = partial(page.diff, state_vector, services.limits.unknown_client_ids)
+            big = page.size > services.slices.encoded
             try:
-                unknown = self._room.services.limits.unknown_client_ids
-                frame = binary_frame(wire.step2(self._room.page.diff(state_vector, unknown)))
+                frame = binary_frame(wire.step2(await room.turn.run(diff, big=big)))
             except PageBroken as fault:
-                self._room.break_down(fault)
+                room.break_down(fault)
+            if frame is None or not room.lives(page):
                 return None
             self._share(state_vector, frame)
         return frame

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-import anyio
-import anyio.lowlevel
-
 from crdt_chat.errors import PageBroken, TryLater
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json
@@ -14,22 +11,17 @@ from crdt_chat.server.room import Room
 
 T = TypeVar("T")
 
-SLICE = 200
-"""Chats read without letting others run: about 10 ms."""
-
 
 async def durable(room: Room, read: Callable[["Content"], Iterable[T]]) -> list[T]:
-    """What `read` gives of a room's page, read in slices and returned once all of it is durable.
+    """What `read` gives of a room's page, in the page's turn, returned once all of it is durable.
 
     Raises TryLater if that cannot be, or the page was rebuilt meanwhile: some of it never happened.
     """
+    await room.turn.wait()
     page = room.page
-    found: list[T] = []
+    big = page.size > room.turn.slices.judged
     try:
-        for one in read(Content(room.key.page, page)):
-            found.append(one)
-            if len(found) % SLICE == 0:
-                await anyio.lowlevel.checkpoint()
+        found = await room.turn.run(lambda: list(read(Content(room.key.page, page))), big=big)
     except PageBroken as fault:
         raise TryLater("the page is being rebuilt") from fault
     await room.settled()

@@ -68,6 +68,7 @@ class Conversations:
         key = covered(who.grant, page_key(tenant, asked.page))
         async with self.rooms.open(key) as room:
             made = (key, who.grant.user, asked)
+            await room.awake()
             annotation = self.repeats.known(made)
             if annotation is None or room.page.value("annotations", annotation) is None:
                 annotation, now = services.ids.text(), services.clock.now()
@@ -108,6 +109,7 @@ class Conversations:
     ) -> bool:
         """Delete a chat on this page. False if it is not there. Raises Forbidden."""
         async with self.rooms.open(key) as room:
+            await room.awake()
             if room.page.value("annotations", chat) is None:
                 return False
             operations = text_chat_requests.delete(

@@ -14,6 +14,7 @@ from crdt_chat.server.connection import Visit, serve
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
+from crdt_chat.server.turn import here
 
 from .disk import Disk, Handle
 from .link import Link
@@ -39,7 +40,7 @@ def services_of(
     limits = config.limits_in_force()
     metrics = Metrics("simulated")
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
-    return Services(config, limits, clock, ids, store, metrics, queue, tasks)
+    return Services(config, limits, clock, ids, store, metrics, queue, tasks, here)
 
 
 def config_of(tenant: str, limits: Limits) -> Config:

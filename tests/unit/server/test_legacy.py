@@ -27,6 +27,7 @@ from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.services import Clock
 from crdt_chat.server.tenants import Tenants
 from crdt_chat.server.tickets import Tickets
+from crdt_chat.server.turn import Slices, Turn, here
 from store.records import EventRow
 
 ADA = Grant("demo", "ada", "Ada", Role.EDITOR)
@@ -145,6 +146,7 @@ class Rebuilding:
 
     def __init__(self) -> None:
         self.page = Page(PageLimits(), 9)
+        self.turn = Turn(here, Slices.of(50))
         target = {"selector": [{"type": "TextQuoteSelector", "exact": "never durable"}]}
         value = {"creator": "ada", "created": 1, "target": target}
         verdict = self.page.write([("annotations", "a1", value)], ADA, 1)
