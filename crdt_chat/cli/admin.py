@@ -37,10 +37,16 @@ def ask(
 
     path begins after /api/v1 and is percent-encoded; seconds is how long a server may take.
     """
+    if path.startswith("/tenants/") and "%2F" in path.split("/")[2]:
+        # The router sees it decoded: `acme/keys/k1` would be a key, not a tenant.
+        raise Mistake("no tenant that can be administered has a slash in its name")
     config = settings(chosen)
     text = b"" if body is None else json.dumps(body).encode()
     status, answer = _ask(config, method, ROOT + path, text, seconds)
-    said = json.loads(answer) if answer else None
+    try:
+        said = json.loads(answer) if answer else None
+    except ValueError:
+        raise Mistake(f"the server said {status}, and nothing that can be read") from None
     if status >= 400:
         raise Mistake(said["message"] if isinstance(said, dict) else f"the server said {status}")
     return said

@@ -1,6 +1,7 @@
 """Tenants and pages with hostile names on a real server: by socket, by `/sub`, by ticket, by command line."""
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -226,3 +227,40 @@ def test_an_erasure_by_command_takes_the_page_that_it_names(
             assert written[tenant, page] in client.names("annotations"), (tenant, page)
     with on(open_tenants, "a", "b:c") as client:
         assert client.names("annotations") == set()
+
+
+def test_an_export_by_command_holds_pages_of_its_tenant_only(
+    open_tenants: RealServer, written: dict[tuple[str, str], str]
+) -> None:
+    for tenant in ("a:b", "..", "*"):
+        done = run(open_tenants, "export", tenant, "--user", "ada")
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout)["pages"]) == set(PAGES), tenant
+        told = set(done.stdout.split('"')) & set(written.values())
+        assert told == {name for (owner, _), name in written.items() if owner == tenant}
+
+
+def test_a_page_closed_by_command_is_the_one_that_was_named(open_tenants: RealServer) -> None:
+    done = run(open_tenants, "moderate", "a:b", "--page", "b/c", "--close", "page")
+    assert done.returncode == 0, done.stderr
+    for tenant, page in (("a:b", "b%2Fc"), ("a", "b/c"), ("a/b", "c"), ("a:b", "b")):
+        with on(open_tenants, tenant, page) as client:
+            assert client.names("closed") == set(), (tenant, page)
+    with on(open_tenants, "a:b", "b/c") as client:
+        assert client.names("closed") == {"page"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("token", "a:b", "--user", "x" * 5_000), ("token", "nobody\n", "--user", "ada"),
+     ("moderate", "a", "--page", "x" * 4_096), ("moderate", "../a", "--page", "c"),
+     ("revoke", "a/../b", "--user", "ada"), ("erase", "nobody:a", "--page", "c"),
+     ("export", "A\u0301", "--user", "ada"), ("tenant", "show", "a%00"), ("tenant", "remove", "a/keys/k1")],
+)  # fmt: skip
+def test_a_verb_with_a_name_that_is_none_says_so_in_a_sentence(
+    open_tenants: RealServer, words: tuple[str, ...]
+) -> None:
+    done = run(open_tenants, *words)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2, done.stderr
