@@ -20,6 +20,13 @@ from endurance.book import Book  # noqa: E402
 from endurance.play import GROWTH, calm, growth, soak  # noqa: E402
 from endurance.plot import svg  # noqa: E402
 
+NOTES = """
+**What is not flat.** The file keeps the event log of pages that are still there, about half a KiB for each
+gesture, until the tenant's retention trims it; nearly half of all gestures are those of the pair that
+measures, whose page is never erased. Memory follows the file at a distance: SQLite's cache holds what it has
+read of it, up to 16 MiB. The dips are erasures: each ends with an empty write-ahead log. The refused writes
+are those of people whose network was silent while their page was erased."""
+
 
 def summary(book: Book) -> list[tuple[str, str]]:
     """What is to be said of it, name and value."""
@@ -54,6 +61,7 @@ def write(path: Path, book: Book, command: str) -> None:
         "| what | |",
         "|---|---:|",
         *(f"| {name} | {value} |" for name, value in summary(book)),
+        *NOTES.splitlines(),
         "",
     ]
     path.write_text("\n".join(lines), "utf-8")
