@@ -15,6 +15,7 @@ CrdtChatError
 │   └── Restarting           1012 / 503   the server goes down: reconnect
 └── LocalFault               ours: logged, ends its owner; the peer sees TryLater
     ├── PageBroken           the document cannot be trusted any more: rebuild it from the store
+    │   └── UpdateBroken     ... because of the update that was just applied
     └── StoreUnavailable     the commit failed: nothing of it is shown or acknowledged
 
 44xx means "do not retry" (y-websocket >= 3.1 stops there); everything else is retried by clients.
@@ -113,6 +114,10 @@ class LocalFault(CrdtChatError):
 
 class PageBroken(LocalFault):
     """The document can no longer be trusted (apply failed or panicked): rebuild it from the store."""
+
+
+class UpdateBroken(PageBroken):
+    """The document was sound until this very update was applied to it."""
 
 
 class StoreUnavailable(LocalFault):

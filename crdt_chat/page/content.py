@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from crdt_chat.errors import Malformed, PageBroken
+from crdt_chat.errors import Malformed, PageBroken, UpdateBroken
 from crdt_chat.page.arrival import Arrival, retrace
 from crdt_chat.page.document import Document, Expected
 from crdt_chat.page.index import MENDED, Index
@@ -94,12 +94,18 @@ class Content:
     ) -> None:
         """Carry out a verdict; `updates` are its update, in one or several pieces.
 
-        Raises PageBroken, also if Yjs shows otherwise.
+        Raises UpdateBroken, also if Yjs shows otherwise; PageBroken if the document had failed before.
         """
         *before, last = updates
-        if before:
-            self.document.apply(before)
-        self.document.carry_out(last, expected)
+        sound = not self.document.broken
+        try:
+            if before:
+                self.document.apply(before)
+            self.document.carry_out(last, expected)
+        except PageBroken as fault:
+            if not sound:
+                raise
+            raise UpdateBroken("an update broke the document") from fault
         learn(arrival, self.index)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user

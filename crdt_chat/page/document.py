@@ -57,6 +57,11 @@ class Document:
         # The id of the Y.Doc is never written: the gate encodes all structs itself.
         self._doc = Doc(0, None, None)
 
+    @property
+    def broken(self) -> bool:
+        """Whether it has failed before."""
+        return self._broken
+
     @_guarded
     def apply(self, updates: Iterable[bytes]) -> None:
         """Integrate trusted updates, each in its transaction."""

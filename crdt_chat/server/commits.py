@@ -4,7 +4,7 @@ No fixed window: an update on a quiet page is committed at once. While commits f
 pause between two grows with the audience (what one frame to everybody costs), to at most the limit.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import NamedTuple
 
 import anyio
@@ -28,7 +28,7 @@ class Author(NamedTuple):
 
 Prepare = Callable[[Batch], Awaitable[Prepared]]
 Settle = Callable[[Batch, Prepared, Appended], Awaitable[None]]
-Fail = Callable[[CommitResult], None]
+Fail = Callable[[CommitResult, Set[int]], None]
 
 
 class Commits:
@@ -161,7 +161,7 @@ class Commits:
             self._services.queue.done(len(batch.entries), batch.size)
             batch.fail()
         self._services.metrics.commit_failed()
-        self._fail(result)
+        self._fail(result, set() if batch is None else batch.authors)
 
     async def _pause(self) -> bool:
         """Keep the distance to the last commit. Returns whether it slept: look again then."""

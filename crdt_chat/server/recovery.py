@@ -6,20 +6,29 @@ acknowledged, and it is tried again with growing pauses.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from crdt_chat.errors import EpochChanged, LocalFault, RemoteFault, StoreUnavailable, TryLater
+from crdt_chat.errors import (
+    EpochChanged,
+    LocalFault,
+    Malformed,
+    RemoteFault,
+    StoreUnavailable,
+    TryLater,
+)
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.protocol import wire
 from crdt_chat.server.commits import Commits
 from crdt_chat.server.epochs import OLD_EPOCH
 from crdt_chat.server.loading import LoadedPage, load_page
 from crdt_chat.server.peer import Peer
-from store.records import EventRow, Failed, PageCommit, Rewrite, Rewritten, StoredPage
+from crdt_chat.server.words import failure
+from store.errors import Closed, Quarantined, Unavailable
+from store.records import CommitResult, EventRow, Failed, PageCommit, Rewrite, Rewritten, StoredPage
 
 if TYPE_CHECKING:
     from crdt_chat.server.room import Room
@@ -29,6 +38,12 @@ log = logging.getLogger(__name__)
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to rebuild a page or to find space again; the last one repeats."""
 
+
+STRIKES = 3
+"""So often in a row a connection may bring what the store does not take."""
+
+PASSING = (Unavailable, Closed, Quarantined)
+"""What a store raises that is not the fault of what was to be written."""
 
 Make = Callable[[StoredPage], Rewrite]
 """From a page as the store has it to what replaces it."""
@@ -42,10 +57,29 @@ class Recovery:
         self._room = room
         self._commits = commits
         self._failures = 0
+        self._strikes: dict[int, int] = {}
 
-    def succeeded(self) -> None:
-        """A commit went well: the next trouble is a new one."""
+    def succeeded(self, authors: Set[int]) -> None:
+        """A commit of these connections went well: the next trouble is a new one."""
         self._failures = 0
+        for author in authors & self._strikes.keys():
+            del self._strikes[author]
+
+    def failed(self, result: CommitResult, authors: Set[int]) -> None:
+        """A commit failed; whoever alone made it is asked again a few times only.
+
+        What the disk refuses may pass. What the store itself refuses comes back with every step 2, and
+        the whole page would be rebuilt for it for ever.
+        """
+        lasting = isinstance(result, Failed) and not isinstance(result.error, PASSING)
+        if lasting and len(authors) == 1:
+            (author,) = authors
+            strikes = self._strikes[author] = self._strikes.get(author, 0) + 1
+            peer = self._room.peers.get(author)
+            if strikes >= STRIKES and peer is not None:
+                del self._strikes[author]
+                peer.close(Malformed("an update that cannot be saved"))
+        self.begin(failure(result))
 
     def begin(self, fault: LocalFault) -> None:
         """Forget all that is not durable; the rebuilding goes on in the background."""

@@ -18,14 +18,7 @@ from types import MappingProxyType
 import anyio
 import anyio.lowlevel
 
-from crdt_chat.errors import (
-    EpochChanged,
-    Forbidden,
-    LocalFault,
-    Malformed,
-    RemoteFault,
-    TryLater,
-)
+from crdt_chat.errors import EpochChanged, Forbidden, LocalFault, Malformed, RemoteFault, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.archive import Archive
 from crdt_chat.page.page import Page
@@ -44,7 +37,7 @@ from crdt_chat.server.rest import Rest
 from crdt_chat.server.services import Services
 from crdt_chat.server.states import States
 from crdt_chat.server.turn import Turn
-from crdt_chat.server.words import RELOAD, broken, failure, hello
+from crdt_chat.server.words import RELOAD, accuse, broken, hello
 from store.records import Appended, EventRow, PageCommit, Rewritten
 
 log = logging.getLogger(__name__)
@@ -72,7 +65,7 @@ class Room:
             services,
             prepare=self._prepare,
             settle=self._settle,
-            fail=lambda result: self.break_down(failure(result)),
+            fail=lambda result, authors: self._recovery.failed(result, authors),
             audience=lambda: len(self.peers),
         )
         self.states = States(self, self._commits)
@@ -87,6 +80,7 @@ class Room:
         self.archive = Archive(loaded.archived, loaded.page.limits.state)
         self.committed = loaded.seq
         self.snapshot_seq = loaded.snapshot_seq
+        self.snapshot_not_before = 0.0
         self.last_event = loaded.last_event
         self.retired = loaded.retired
         self._admission = Admission(self.key, loaded, self.archive, self.turn, self.services)
@@ -227,10 +221,12 @@ class Room:
         except RemoteFault:
             self.services.metrics.judged("malformed", clock.monotonic() - started)
             raise
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the page is rebuilt
             # A fault of the gate may have left half an update in memory, like one of the document.
             self.break_down(broken(fault))
-            raise Malformed("an update that cannot be applied") from fault
+            accuse(fault)
+            peer.gapped = True
+            return None
         if not self.lives(page):
             peer.gapped = True
             return None
@@ -356,7 +352,7 @@ class Room:
 
     async def _settle(self, batch: Batch, prepared: Prepared, result: Appended) -> None:
         """The commit is durable: now, and only now, the others see it."""
-        self._recovery.succeeded()
+        self._recovery.succeeded(batch.authors)
         self.committed = result.seq
         batch.release_states()
         told = fan_out(self.peers.values(), prepared.frame, batch.author, result.seq)

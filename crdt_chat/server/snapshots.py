@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 
+from crdt_chat.errors import PageBroken
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import GateRows
@@ -16,6 +17,10 @@ ROWS = 500
 
 IDLE_ROWS = 50
 """Fewer rows than this are cheaper to replay than to snapshot again."""
+
+
+PAUSE_S, LONG_PAUSE_S = 3.0, 60.0
+"""Before the next try after the store took none, and after one that does not read back."""
 
 
 def _due(page: Page) -> int:
@@ -34,8 +39,13 @@ def _verified(page: Page) -> bytes | None:
 
 
 def _reads_back(page: Page, data: bytes) -> bool:
-    copy = Page.load(data, (), GateRows(), page.limits, SPARE_CLIENT)
-    if copy.state_vector() != page.state_vector() or copy.counts() != page.counts():
+    """Whether a fresh page of `data` says the same. Raises PageBroken if `page` itself is broken."""
+    vector, counts = page.state_vector(), page.counts()
+    try:
+        copy = Page.load(data, (), GateRows(), page.limits, SPARE_CLIENT)
+    except PageBroken:
+        return False
+    if copy.state_vector() != vector or copy.counts() != counts:
         return False
     # Entry by entry: to compare them all at once would hold the interpreter.
     for root in ROOTS:
@@ -56,17 +66,22 @@ async def snapshot(room: Room, *, leaving: bool = False) -> bool:
     with the one in memory first: rows that a snapshot replaces are gone for good.
     """
     await room.turn.wait()
-    rows = room.committed - room.snapshot_seq
+    rows, now = room.committed - room.snapshot_seq, room.services.clock.monotonic()
     if room.dirty or rows < (IDLE_ROWS if leaving else _due(room.page)):
+        return False
+    if now < room.snapshot_not_before and not leaving:
         return False
     seq, page = room.committed, room.page
     big = page.size > room.services.slices.judged
     data = await room.turn.run(partial(_verified, page), big=big)
     if data is None:
         where = {"tenant": room.key.tenant, "page": room.key.page, "seq": seq}
+        room.snapshot_not_before = now + LONG_PAUSE_S
         log.error("a snapshot does not read back as written: the log is kept", extra=where)
         return False
+    room.snapshot_not_before = now + PAUSE_S
     written = await room.services.store.snapshot(room.key.tenant, room.key.page, seq, data)
     if written:
         room.snapshot_seq = max(room.snapshot_seq, seq)
+        room.snapshot_not_before = 0.0
     return written

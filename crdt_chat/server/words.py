@@ -3,7 +3,14 @@
 from dataclasses import asdict
 
 from crdt_chat.config import Limits
-from crdt_chat.errors import Forbidden, LocalFault, Malformed, PageBroken, StoreUnavailable
+from crdt_chat.errors import (
+    Forbidden,
+    LocalFault,
+    Malformed,
+    PageBroken,
+    StoreUnavailable,
+    UpdateBroken,
+)
 from crdt_chat.identity import Grant
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.verdict import Verdict
@@ -35,6 +42,12 @@ def broken(fault: Exception) -> LocalFault:
     broken = PageBroken(f"the gate failed: {type(fault).__name__}")
     broken.__cause__ = fault
     return broken
+
+
+def accuse(fault: Exception) -> None:
+    """Raise Malformed against the sender of an update that broke a page, unless it was broken before."""
+    if not isinstance(fault, PageBroken) or isinstance(fault, UpdateBroken):
+        raise Malformed("an update that cannot be applied") from fault
 
 
 def failure(result: CommitResult) -> StoreUnavailable:

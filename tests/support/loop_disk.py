@@ -11,11 +11,13 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 FS_IOC_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
 MIB = 1024 * 1024
+TRIES = 30
 
 
 class LoopDisk:
@@ -32,9 +34,20 @@ class LoopDisk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount it, as after the power has come back."""
-        _run("mount", "-o", "loop", self._image, self.where)
-        self._mounted = True
+        """Mount it, as after the power has come back. Raises OSError if it stays dead."""
+        for attempt in range(TRIES):
+            _run("mount", "-o", "loop", self._image, self.where)
+            self._mounted = True
+            try:
+                (self.where / "alive").write_bytes(b"")
+            except OSError:
+                # The file system that was shut down is still there for a moment, and was given again.
+                if attempt == TRIES - 1:
+                    raise
+                self.unmount()
+                time.sleep(0.1)
+            else:
+                return
 
     def unmount(self) -> None:
         """Unmount it; nobody may have a file open there."""

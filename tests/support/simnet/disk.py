@@ -36,13 +36,15 @@ class Disk:
     """The durable truth. `full`: nothing can be written. odds: of a commit's fates, of 1.
 
     fails: refused and not there. lies: said to have failed, and yet there. raises: the call itself
-    breaks. watch is called with all that becomes durable, the moment it does.
+    breaks. refuses says of which commits the store takes no row. watch is called with all that
+    becomes durable, the moment it does.
     """
 
     rng: Random
     watch: Watch = lambda _commit, _result: None
     watch_rewrite: Callable[[str, Rewrite], None] = lambda _page, _rewrite: None
     kept: MemoryStore = field(default_factory=MemoryStore)
+    refuses: Callable[[PageCommit], bool] = lambda _commit: False
     full: bool = False
     fails: float = 0.0
     lies: float = 0.0
@@ -56,6 +58,8 @@ class Disk:
 
     async def commit(self, commit: PageCommit) -> CommitResult:
         """Make one page's part durable, or not."""
+        if self.refuses(commit):
+            return Failed(ValueError("a row that cannot be stored"))
         fate = self.rng.random()
         if self.full or fate < self.fails:
             self.counts["failed commits"] += 1

@@ -11,6 +11,7 @@ from crdt_chat.config import Limits
 from crdt_chat.errors import Malformed, TryLater
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.protocol import wire
+from crdt_chat.server import snapshots
 from crdt_chat.server.loading import page_of
 from crdt_chat.server.rewriting import kept_in, replacement
 from store.memory import MemoryStore
@@ -273,5 +274,82 @@ def test_a_page_that_cannot_be_applied_is_not_opened_and_the_server_goes_on() ->
         ada = site.dial()
         await ada.until(lambda: ada.code is not None)
         assert ada.code == TryLater.close_code
+
+    at_a_site(story)
+
+
+def test_who_comes_across_a_page_that_was_broken_before_is_asked_again() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada.say(wire.step2(b"\x00\x00"))
+        doc, broken = Doc(client_id=70_000), site.room.page
+        broken._content.document._broken = True
+        ada.say(wire.update(annotation(doc, "a2")))
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
+        assert site.room.page is not broken
+        ada.say(wire.step2(doc.get_update()))
+        await ada.until(lambda: ada.saved == 3)
+        assert ada.code is None
+
+    at_a_site(story)
+
+
+def test_what_the_store_never_takes_is_not_asked_for_without_end() -> None:
+    async def story(site: Site) -> None:
+        await site.write()
+        ada, eve = site.dial(), site.dial()
+        doc = Doc(client_id=70_000)
+        annotation(doc, "poison")
+        site.disk.refuses = lambda commit: any(b"poison" in one.update for one in commit.entries)
+        for turn in range(1, 4):
+            await eve.until(lambda turn=turn: eve.count(wire.SyncStep1) == turn)
+            assert eve.code is None
+            eve.say(wire.step2(doc.get_update()))
+        await eve.until(lambda: eve.code is not None)
+        assert eve.code == Malformed.close_code
+        await ada.until(lambda: not site.room.suspended)
+        await site.write("a2")
+        assert ada.code is None
+
+    at_a_site(story)
+
+
+def test_a_disk_that_takes_nothing_for_long_closes_nobody() -> None:
+    async def story(site: Site) -> None:
+        ada, doc = site.dial(), Doc(client_id=70_000)
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        for turn in range(2, 7):
+            site.disk.full = True
+            annotation(doc, f"a{turn}")
+            ada.say(wire.step2(doc.get_update()))
+            await ada.until(lambda: site.room.suspended)
+            site.disk.full = False
+            await ada.until(lambda turn=turn: ada.count(wire.SyncStep1) == turn)
+        ada.say(wire.step2(doc.get_update()))
+        await ada.until(lambda: ada.saved == 6)
+        assert ada.code is None
+
+    at_a_site(story)
+
+
+def test_a_snapshot_that_does_not_read_back_is_not_made_again_every_second(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        for number in range(snapshots.ROWS + 1):
+            await site.write(f"a{number}")
+        page = site.room.page
+        monkeypatch.setattr(snapshots, "_reads_back", lambda _page, _state: False)
+        await anyio.sleep(100.0)
+        tries = [record for record in caplog.records if "does not read back" in record.message]
+        assert 1 <= len(tries) <= 3
+        assert site.room.page is page
+        monkeypatch.undo()
+        await anyio.sleep(100.0)
+        assert site.room.snapshot_seq > 0
+        assert ada.code is None
 
     at_a_site(story)
