@@ -33,6 +33,7 @@ from crdt_chat.server.retention import retain
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
 from crdt_chat.server.stamps import keep_reserved, stamps_above
+from crdt_chat.server.turn import thaw
 from store.protocol import Store
 from store.sqlite_store import SqliteStore
 
@@ -162,3 +163,4 @@ async def build(
             with anyio.CancelScope(shield=True), anyio.move_on_after(limits.stop_s):
                 await rooms.close()
             tasks.cancel_scope.cancel()
+            thaw()

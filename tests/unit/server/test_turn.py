@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections.abc import Iterator
 from functools import partial
 
 import anyio
@@ -14,11 +15,18 @@ from crdt_chat.errors import PageBroken
 from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
-from crdt_chat.server.turn import Beside, Slices, Turn
+from crdt_chat.server.turn import Beside, Slices, Turn, thaw
 from store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
 SLICES = Slices.of(50)
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """What jobs set aside is hidden from whoever asks the garbage collector, so put it back."""
+    yield
+    thaw()
 
 
 class Held:
@@ -169,3 +177,11 @@ async def test_who_comes_while_a_big_batch_is_judged_is_served_after_it() -> Non
                     assert isinstance(answer, wire.SyncStep2)
                     assert len(answer.update) > 100_000
                     await ada.saved()
+
+
+async def test_nothing_stays_hidden_from_the_garbage_collector_when_a_server_ends() -> None:
+    before = gc.get_freeze_count()
+    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
+        await app.services.aside(list)
+        assert gc.get_freeze_count() > before
+    assert gc.get_freeze_count() == 0
