@@ -154,9 +154,13 @@ class Writer:
         return job.value  # type: ignore[return-value]  # set whenever error is not
 
     async def catch_up(self) -> None:
-        """Return once every text that is committed now is in the full text index."""
+        """Let the full text index follow all commits so far (of a rewritten page, some of it)."""
+
+        def work(db: sqlite3.Connection, _heads: Heads) -> None:
+            self.behind = words.catch_up(db)
+
         for _ in range(0, self.behind, words.SLICE):
-            await self.call(lambda db, _: words.catch_up(db))
+            await self.call(work)
 
     def _put(self, job: Job) -> None:
         with self._gate:
@@ -254,8 +258,9 @@ class Writer:
     def _call(self, job: Any) -> None:
         job.error = Closed("the writer ended")
         try:
+            # Whatever it writes: to count it afterwards might fail though all of it stands.
+            self.behind += 1
             job.value = job.work(self._db, self._heads)
-            self.behind = words.behind(self._db)
             job.error = None
         except ROW_ERRORS as error:
             job.error = passing(error) or error

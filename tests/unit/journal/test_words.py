@@ -204,3 +204,10 @@ async def test_one_page_of_a_commit_that_fails_leaves_the_index_whole(path, kept
     await kept.commit([good, bad])
     assert len(await kept.search("t", "common")) == 1
     assert not [p for p in (await kept.integrity()).problems if "index" in p.what]
+
+
+async def test_what_is_committed_stays_so_though_the_index_cannot_be_looked_at(path, kept):
+    """A work that stands is never reported as failed because of the index."""
+    await fill(kept, 0, 1)
+    damage(path, "DROP TABLE fulltext")
+    assert await kept.snapshot("t", "p", 1, b"state")
