@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from arena import Arena, Scene, running_arena
+from arena import Arena, running_arena
+from scene import Scene
 from yjs_peer import YjsPeers, yjs_process
 
 __all__ = ["yjs_process"]

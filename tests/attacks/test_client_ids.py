@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
 from entries import comment
 from forged import Forged
+from scene import Scene
 from simulation.forgery import clocks
 from yjs_peer import YjsBrowser
 

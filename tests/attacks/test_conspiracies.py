@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment, reply
 from forged import Forged
+from scene import Scene
 from simulation.forgery import clocks
 from yjs_peer import YjsBrowser
 

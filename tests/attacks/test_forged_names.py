@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment
+from scene import Scene
 from yjs_peer import Json
 
 pytestmark = pytest.mark.node

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment
+from scene import Scene
 from yjs_peer import Operation
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
 from entries import NOW, comment, deletion, reply
 from forged import Forged
+from scene import Scene
 
 from crdt_chat.protocol import wire
 

@@ -1,8 +1,8 @@
 """Attacks on what others wrote: overwriting, removing, deleting, resolving, restoring."""
 
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment, deletion
+from scene import Scene
 from yjs_peer import Operation
 
 pytestmark = pytest.mark.node

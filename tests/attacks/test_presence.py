@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
+from scene import Scene
 
 from crdt_chat.protocol import wire
 

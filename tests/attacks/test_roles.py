@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment, deletion, reply, thread
+from scene import Scene
 
 pytestmark = pytest.mark.node
 

@@ -3,9 +3,9 @@
 import struct
 
 import pytest
-from arena import Scene
 from entries import comment
 from forged import Forged, place, raw, text, value, varuint
+from scene import Scene
 from simulation.forgery import clocks
 
 from crdt_chat.protocol import wire

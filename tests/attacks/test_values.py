@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from arena import Scene
 from entries import NOW, annotation, comment
+from scene import Scene
 from yjs_peer import NAN, UNDEFINED, Json, Operation
 
 pytestmark = pytest.mark.node
