@@ -36,7 +36,7 @@ Answers = dict[tuple[str, ...], Any]
 
 
 def world(seed: int) -> tuple[Clock, Ids, Random]:
-    """A clock and ids that are the same for the same seed."""
+    """A clock and ids by this seed."""
     chance = Random(seed)
     moments, numbers = iter(range(NOW, NOW + 10**9, 7)), iter(range(1, 10**6))
     clock = Clock(lambda: next(moments), lambda: next(moments) / 1000)
