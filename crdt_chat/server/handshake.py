@@ -21,10 +21,10 @@ SWITCHING: Final = 101
 class Handshake:
     """One request to upgrade; gone from memory as soon as it is answered.
 
-    scope is None where the request is no good: `refusal` is the answer then.
+    scope is None where the request is no good: refusal is the answer then.
     """
 
-    __slots__ = ("_protocol", "_response", "scope")
+    __slots__ = ("_protocol", "_response", "refusal", "scope")
 
     def __init__(self, head: bytes, transport: asyncio.Transport) -> None:
         self._protocol = ServerProtocol(logger=log)
@@ -32,16 +32,15 @@ class Handshake:
         request = next(iter(self._protocol.events_received()), None)
         self.scope: Event | None = None
         if not isinstance(request, Request):
-            self._response = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "a bad request\n")
+            # What is too long is answered by then (414, 431), what cannot be read is not.
+            answer = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "a bad request\n")
+            self.refusal = b"".join(self._protocol.data_to_send()) or answer.serialize()
             return
         self._response = self._protocol.accept(request)
         if self._response.status_code == SWITCHING:
             self.scope = _scope(request, transport)
-
-    @property
-    def refusal(self) -> bytes:
-        """The answer to a request that is not one for a WebSocket."""
-        return self._answer(self._response)
+        else:
+            self.refusal = self._answer(self._response)
 
     def accepted(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The answer of an app that takes the connection."""

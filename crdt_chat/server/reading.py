@@ -92,6 +92,8 @@ class Reading(asyncio.Protocol):
     def _go_on(self) -> None:
         """Take a slice of what has come in apart; the next in the loop's next turn, or after a rest."""
         waited, self._rest = self._rest is not None, None
+        # Also with nothing left to take apart: it would rest for ever.
+        self._renew()
         if self._unread and not self._transport.is_closing():
             part = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
@@ -115,14 +117,18 @@ class Reading(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _take_apart(self, data: bytes) -> None:
-        now = self._shared.loop.time()
-        if now - self._period > PERIOD_S:
-            self._period, self._spent = now, 0.0
+        self._renew()
         began = time.thread_time()
         self._incoming.add(data)
         self._take_messages()
         self._spent += time.thread_time() - began
         self._hold_back()
+
+    def _renew(self) -> None:
+        """Its time is counted anew in each period."""
+        now = self._shared.loop.time()
+        if now - self._period > PERIOD_S:
+            self._period, self._spent = now, 0.0
 
     def _take_messages(self) -> None:
         try:

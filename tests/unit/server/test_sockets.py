@@ -1,6 +1,7 @@
 """One WebSocket from its handshake to its end, on a transport that keeps what is written."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -322,14 +323,58 @@ def test_a_refused_or_failed_app_is_no_101(caplog: pytest.LogCaptureFixture) -> 
     assert "our own fault" in caplog.text
 
 
-def test_what_is_no_websocket_is_told_so() -> None:
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({b"Version: 13": b"Version: 12"}, b"400"),
+        ({b"Cookie: c=d": b"Content-Length: 5"}, b"400"),
+        ({b"/ws/t/p": b"/ws/t/\xc3\xa9"}, b"400"),
+        ({b"/ws/t/p": b"/ws/t/" + b"p" * 9_000}, b"414"),
+        ({b"c=d": b"c" * 9_000}, b"431"),
+        ({b"Cookie: c=d": b"\r\n".join([b"Cookie: c=d"] * 200)}, b"431"),
+    ],
+)
+def test_what_is_no_websocket_is_told_so(changed: dict[bytes, bytes], status: bytes) -> None:
     async def main() -> None:
         with watched([]) as app:
             served = Served(app)
-            served.socket.data_received(HEAD.replace(b"Version: 13", b"Version: 12"))
-            assert served.taken().split()[1] == b"400"
+            head = HEAD
+            for old, new in changed.items():
+                head = head.replace(old, new)
+            served.socket.data_received(head)
+            assert served.taken().split()[1] == status
             assert served.wire.closing
             served.socket.connection_lost(None)
+            assert not served.state.connections
+
+    asyncio.run(main())
+
+
+def test_who_took_more_than_its_share_with_its_last_words_rests_but_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crdt_chat.server.reading.PERIOD_S", 0.05)
+
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = Served(app)
+            served.socket.data_received(HEAD)
+            await turn()
+            began = time.thread_time()
+            # As a collection of garbage, which strikes where it likes.
+            monkeypatch.setattr(
+                "crdt_chat.server.reading.time.thread_time",
+                lambda: began + 10 * len(served.socket._inbox or ()),
+            )
+            reads_on = asyncio.Event()
+            monkeypatch.setattr(served.wire, "resume_reading", reads_on.set)
+            served.say(Opcode.BINARY, b"a")
+            assert not served.wire.reading
+            await asyncio.wait_for(reads_on.wait(), 5)
+            served.say(Opcode.CLOSE)
+            await served.done()
+        assert events[1]["bytes"] == b"a"
 
     asyncio.run(main())
 
