@@ -3,6 +3,7 @@
 import json
 
 import anyio
+import httpx
 import pytest
 
 from crdt_chat.config import Config, TenantSettings
@@ -24,7 +25,7 @@ async def test_events_older_than_the_tenant_keeps_are_removed() -> None:
     store = MemoryStore()
     now = 1_000 * DAY
     for at, name in ((now - 31 * DAY, "old"), (now - DAY, "new")):
-        body = json.dumps({"type": "new-text-chat"})
+        body = json.dumps({"type": "new-text-chat", "chat": {"_id": name, "urlId": "p"}})
         entry = EventEntry("new-text-chat", name, "ada", name, body)
         heads = await store.heads([("open", "p")])
         head = heads.get(("open", "p"), 0)
@@ -35,10 +36,18 @@ async def test_events_older_than_the_tenant_keeps_are_removed() -> None:
     assert await events_of(store) == ["old", "new"]
     clock = Clock(now=lambda: now, monotonic=anyio.current_time)
     config = Config(open_tenants=("open",))
-    async with build(config, store, clock=clock, ids=system_ids(clock)):
+    async with (
+        build(config, store, clock=clock, ids=system_ids(clock)) as app,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat") as http,
+    ):
         with anyio.fail_after(5):
             while await events_of(store) != ["new"]:  # noqa: ASYNC110 - a store has no event
                 await anyio.sleep(0.001)
+        for start, gone in ((now - 40 * DAY, True), (now - 20 * DAY, False)):
+            asked = {"urlId": "p", "userIdWS": "anon", "startTime": str(start)}
+            told = (await http.get("/event-log/open", params=asked)).json()
+            assert told.get("resync", False) is gone
+            assert len(told["events"]) == 1
 
 
 async def test_history_older_than_the_tenant_keeps_is_removed_but_never_what_a_page_needs() -> None:
