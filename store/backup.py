@@ -63,9 +63,21 @@ def carry_over(old: Path, new: Path) -> None:
 
 
 def check_copy(copy: Path) -> None:
-    """Verify a file that `backup` made. Raises NotAStore, SchemaMismatch, Damaged."""
+    """Verify a file that `backup` made, of this version's schema or an older one.
+
+    Raises NotAStore, SchemaMismatch, Damaged.
+    """
     with of_file(copy), closing(schema.connect(copy, readonly=True)) as db:
         found = db.execute("PRAGMA integrity_check(1)").fetchone()
         version = schema.check(db, copy)
-    if found != ("ok",) or version != schema.VERSION:
+    if found != ("ok",):
         raise Damaged(f"the copy does not verify: {found[0]}")
+    if not version:
+        raise Damaged("the copy does not verify: there are no pages in it")
+
+
+def bring_up(copy: Path) -> None:
+    """Give a copy that `check_copy` takes this version's schema. Raises SchemaMismatch, Damaged."""
+    with of_file(copy), closing(schema.connect(copy)) as db:
+        if schema.check(db, copy) < schema.VERSION:
+            schema.migrate(db)

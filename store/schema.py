@@ -187,6 +187,11 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         return
     if version > 0:
         copy_before_migration(db, path, version)
+    migrate(db)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Apply the migrations that a file of ours has not seen yet; nothing is copied before."""
     from sqlite_utils import Database
 
     # Our own pragmas stand; sqlite_utils leaves the connection and its autocommit as they are.

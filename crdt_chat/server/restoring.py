@@ -25,7 +25,7 @@ from crdt_chat.server.erasure_log import NAMES, Erased, ErasureLog, path_of
 from crdt_chat.server.rewriting import kept_in, replacement
 from crdt_chat.server.services import Services
 from store import open_reader, open_store
-from store.backup import carry_over, check_copy
+from store.backup import bring_up, carry_over, check_copy
 from store.errors import StoreError
 from store.lock import FileLock
 from store.protocol import Reader
@@ -84,6 +84,8 @@ def restore(config: Config, backup: Path) -> Restored:
         _remove(part)
         shutil.copyfile(backup, part)
         part.chmod(0o600)
+        # Before anything is taken over: that may need tables which the backup does not have yet.
+        bring_up(part)
         if target.exists():
             _carry_over(target, part)
         successor = replace(config, db=part)

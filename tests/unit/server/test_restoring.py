@@ -6,12 +6,13 @@ from contextlib import closing
 import anyio
 import pytest
 from kept import annotation, entry
+from sqlite_utils import Database
 
 from crdt_chat.config import Config
 from crdt_chat.page.erasure import whole
 from crdt_chat.server.erasure_log import ENTITY, NAMES, Erased, ErasureLog, digest, path_of
 from crdt_chat.server.restoring import LEAP, restore
-from store import open_store
+from store import open_store, schema
 from store.errors import Locked, NotAStore
 from store.records import PageCommit, Rewrite
 from store.tenants import AuditEntry, RevocationRow
@@ -89,6 +90,48 @@ def test_what_the_old_database_knew_of_epochs_and_people_counts(config, backup):
     with closing(sqlite3.connect(config.db)) as db, db:
         assert db.execute("SELECT subject FROM revocation").fetchall() == [("eve",)]
         assert ("revoke.user",) in db.execute("SELECT action FROM audit").fetchall()
+
+
+def of_schema_4(source, target):
+    """The same pages in the tables of the version before the index and the seals."""
+    with closing(sqlite3.connect(target, isolation_level=None)) as db:
+        schema.migrations().apply(Database(db), stop_before="m005_index_apart")
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 4")
+        db.execute("ATTACH ? AS newer", (str(source),))
+        for table in ("page", "directory", "log", "snapshot", "client_owner", "entity"):
+            db.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM newer.{table}")
+        columns = "id, page, name, value, crc, quote"
+        db.execute(
+            f"INSERT INTO main.annotation ({columns}) SELECT {columns} FROM newer.annotation"
+        )
+
+
+def test_a_backup_from_before_an_upgrade_is_as_good(config, backup, tmp_path):
+    old = tmp_path / "old.db"
+    of_schema_4(backup, old)
+
+    async def later():
+        store = open_store(config.db)
+        await store.reserve_clock(4_000_000_000_000)
+        row = RevocationRow("open", "user", "eve", 1)
+        await store.trust.revoke(row, AuditEntry(1, "op", "", "open", "revoke.user", "eve"))
+        await store.close()
+
+    anyio.run(later)
+    assert restore(config, old).pages == 1
+
+    async def renewed():
+        store = open_store(config.db)
+        assert (await store.integrity()).problems == []
+        assert [row.subject for row in await store.trust.revocations(0)] == ["eve"]
+        assert await store.reserve_clock(0) >= 4_000_000_000_000
+        await store.close()
+
+    anyio.run(renewed)
+    found = anyio.run(look, config.db, "p")
+    assert [name for name, *_ in found.entities] == ["a"]
+    assert not list(tmp_path.glob("*restoring*"))
 
 
 def test_what_the_log_says_is_erased_again_and_stays_barred(config, backup):
