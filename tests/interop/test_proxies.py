@@ -10,12 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from certified import Certificate, certificate
+from certified import Certificate, certificate, dial
 from entries import reply, thread
 from raw_client import RawClient
 from server import HOST, RealServer, free_port, running_server
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 from yjs_peer import YjsPeers, canonical, running_peers
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -155,7 +154,7 @@ def visitor(front: Front, page: str, query: str, **options: dict[str, str]) -> I
     """A client of our own through it."""
     address = f"{front.ws}/{page}?caps=crdt-chat.1&{query}"
     trust = front.certified.trust()
-    with connect(address, ssl=trust, compression=None, max_size=2**26, **options) as socket:
+    with dial(address, trust, max_size=2**26, **options) as socket:
         yield RawClient(socket)
 
 
@@ -182,9 +181,7 @@ def together(peers: YjsPeers, front: Front) -> None:
 
 
 def test_close_codes_come_through(front: Front) -> None:
-    with connect(
-        f"wss://{HOST}:{front.port}/ws/nobody/p", ssl=front.certified.trust(), compression=None
-    ) as socket:
+    with dial(f"wss://{HOST}:{front.port}/ws/nobody/p", front.certified.trust()) as socket:
         with pytest.raises(ConnectionClosed):
             socket.recv(timeout=10)
         assert socket.close_code == 4404

@@ -1,19 +1,18 @@
 """Who may come to a closed tenant and how: tokens, tickets, sites, visitors, stock clients."""
 
 import socket as socket_module
-import ssl
 import subprocess
 import sys
 import time
 
 import httpx
 import pytest
+from certified import certificate, dial
 from entries import annotation, fresh
 from raw_client import RawClient
 from server import HOST, RealServer, free_port
 from trusted import SITE, SSO_SECRET, token
 from visiting import bearer, hello, ticket
-from websockets.sync.client import connect
 
 
 def test_each_way_in_brings_the_same_grant(trusted):
@@ -188,27 +187,23 @@ def test_the_socket_file_is_the_owners_alone_and_gone_after_the_server(tmp_path)
 
 
 def test_a_direct_start_serves_wss(tmp_path):
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certified = certificate(tmp_path)
     port = free_port()
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(
             [sys.executable, "-m", "crdt_chat", "serve", "--port", str(port), "--open-tenant", "lab",
-             "--db", str(tmp_path / "a.db"), "--tls-cert", str(certificate), "--tls-key", str(key)],
+             "--db", str(tmp_path / "a.db"), "--tls-cert", str(certified.chain),
+             "--tls-key", str(certified.key)],
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        context = ssl.create_default_context(cafile=str(certificate))
+        context = certified.trust()
         while not port_answers(port):
             assert running.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.05)
         assert httpx.get(f"https://{HOST}:{port}/readyz", verify=context).status_code == 200
         address = f"wss://{HOST}:{port}/ws/lab/p?user=ada&caps=crdt-chat.1"
-        with connect(address, ssl=context, compression=None) as socket:
+        with dial(address, context) as socket:
             assert hello(RawClient(socket))["user"] == "ada"
     finally:
         running.terminate()
