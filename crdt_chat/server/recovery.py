@@ -109,6 +109,12 @@ class Recovery:
         self._room.services.metrics.page_rebuilt()
         self.under_way = False
         for peer in tuple(self._room.peers.values()):
+            # While one is answered another may bring a big batch, break the page again, or leave.
+            await self._room.turn.wait()
+            if self.under_way:
+                return
+            if peer.id not in self._room.peers:
+                continue
             try:
                 await self._resume(peer)
             except RemoteFault as fault:

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import anyio
@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from holding import BIG, NOW, visiting
 
-from crdt_chat.config import Config
+from crdt_chat.config import Config, Limits
 from crdt_chat.errors import PageBroken
 from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
@@ -35,8 +35,20 @@ class Held:
     def __init__(self) -> None:
         self.begun = anyio.Event()
         self.go = anyio.Event()
+        self._condition: Callable[[], bool] | None = None
+
+    async def until_held(self, condition: Callable[[], bool]) -> None:
+        """Go on with all jobs but the first that begins when this is so; return when it has."""
+        self._condition = condition
+        self.begun = anyio.Event()
+        self.go.set()
+        await self.begun.wait()
 
     async def __call__(self, job):
+        if self._condition is not None:
+            if not self._condition():
+                return job()
+            self._condition, self.go = None, anyio.Event()
         self.begun.set()
         with anyio.CancelScope(shield=True):
             await self.go.wait()
@@ -177,6 +189,35 @@ async def test_who_comes_while_a_big_batch_is_judged_is_served_after_it() -> Non
                     assert isinstance(answer, wire.SyncStep2)
                     assert len(answer.update) > 100_000
                     await ada.saved()
+
+
+async def test_who_leaves_while_another_is_answered_after_a_rebuild_does_not_end_the_server() -> (
+    None
+):
+    aside = Held()
+    async with build(
+        Config(open_tenants=("open",), limits=Limits(slice_ms=0.01)), MemoryStore()
+    ) as app:
+        aside.go.set()
+        app.services.aside = aside
+        async with visiting(app, BIG, "ada") as ada:
+            await ada.until(wire.SyncStep1)
+            await ada.send(batch(40))
+            await ada.saved()
+            async with visiting(app, BIG, "bob") as bob:
+                await bob.until(wire.SyncStep1)
+                room = app.rooms.find(BIG)
+                assert room is not None
+                room.break_down(PageBroken("tried"))
+                await ada.send(wire.step1(b"\x00"))
+                with anyio.fail_after(10):
+                    await aside.until_held(lambda: not room.suspended)
+                # The page is there again, ada's answer is being made; bob's turn comes after hers.
+                assert room.turn.busy
+            aside.go.set()
+            with anyio.fail_after(10):
+                await ada.until(wire.SyncStep2)
+            assert await names_on(app) == 40
 
 
 async def test_nothing_stays_hidden_from_the_garbage_collector_when_a_server_ends() -> None:
