@@ -141,9 +141,10 @@ class Rooms:
         while True:
             await anyio.sleep(TICK_S)
             now = clock.monotonic()
-            if not self.services.queue.updates:
-                thaw()
             renewing = now - renewed >= limits.presence_renewal_s
+            # Now and then also where there is no quiet moment: what is hidden is never collected.
+            if renewing or not self.services.queue.updates:
+                thaw()
             renewed = now if renewing else renewed
             for key, place in list(self._places.items()):
                 room = place.room

@@ -226,3 +226,16 @@ async def test_nothing_stays_hidden_from_the_garbage_collector_when_a_server_end
         await app.services.aside(list)
         assert gc.get_freeze_count() > before
     assert gc.get_freeze_count() == 0
+
+
+async def test_a_server_that_is_never_quiet_collects_its_garbage_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collects = anyio.Event()
+    monkeypatch.setattr("crdt_chat.server.rooms.TICK_S", 0.01)
+    monkeypatch.setattr("crdt_chat.server.rooms.thaw", collects.set)
+    limits = Limits(presence_renewal_s=0.05)
+    async with build(Config(open_tenants=("open",), limits=limits), MemoryStore()) as app:
+        app.services.queue.updates = 1
+        with anyio.fail_after(5):
+            await collects.wait()
