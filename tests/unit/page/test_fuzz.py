@@ -4,6 +4,7 @@
 """
 
 import random
+import sys
 
 import pytest
 from hostile.batch import STEP_MS, play
@@ -41,4 +42,6 @@ def test_hostile_bytes_harm_nobody(part: int) -> None:
         assert counts[f"as {role.name.lower()}"] == 2_000
     seen = [rule for rule in RULES.split() if counts[f"keys refused by {rule}"]]
     assert len(seen) >= 10, seen
-    assert tally.slowest[0][0] < STEP_MS, tally.slowest
+    # Measuring coverage takes three times as long as the code that is measured.
+    traced = 4 if sys.gettrace() else 1
+    assert tally.slowest[0][0] < STEP_MS * traced, tally.slowest
