@@ -73,9 +73,13 @@ class Outbox:
         self.lagging = False
 
     def clear(self) -> None:
-        """Forget what was not sent: none of it counts any more."""
+        """Forget what was not sent: none of it counts any more.
+
+        A step 2 may have been among it, so increments wait for another one.
+        """
         self.frames = ()
         self.size = 0
+        self.ready = self.lagging = False
 
     def pop(self) -> bytes | None:
         """The next frame to send, None where the queue is empty."""
@@ -90,8 +94,3 @@ class Outbox:
     def behind(self) -> bool:
         """Whether the reader has drained its queue and now needs to catch up."""
         return not self.frames and (self.lagging or self.stale_presence)
-
-    def restart(self) -> None:
-        """The page was rebuilt: increments wait again for a step 2."""
-        self.ready = False
-        self.lagging = False

@@ -71,3 +71,11 @@ def test_what_is_forgotten_is_not_sent_and_weighs_nothing():
     assert outbox.size == 0
     outbox.push(b"the last word")
     assert outbox.pop() == b"the last word"
+
+
+def test_increments_wait_again_where_the_step_2_was_forgotten() -> None:
+    outbox = Outbox(100)
+    outbox.state(b"state of the old epoch", 3)
+    outbox.clear()
+    outbox.increment(b"of the new epoch", 4)
+    assert drain(outbox) == []
