@@ -144,7 +144,7 @@ async def build(
                     render_metrics=metrics.render,
                     is_admin=lambda request: is_operator(authority, request),
                 ),
-                *legacy.routes(rooms, store, authority, guard),
+                *legacy.routes(rooms, store, authority, guard, moderation),
                 *api.routes(administration),
                 *api.moderation.routes(moderation, authority),
                 *api.erasure.routes(erasure, export, authority),

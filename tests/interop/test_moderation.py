@@ -238,3 +238,18 @@ def test_only_moderators_moderate_and_the_audit_log_knows(scene: Scene) -> None:
         ("eve", "moderation.close", "a1")
     ]
     assert "a secret reason" not in str(mine)
+
+
+def test_the_legacy_listing_tells_moderators_and_nobody_else(scene: Scene) -> None:
+    scene.act("hide", "a1/c2", reason="it is rude")
+
+    def listing(role: str) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {token(user='eve', role=role)}"}
+        url = f"{scene.server.http}/comment-collab-chats/acme"
+        found: dict[str, Any] = httpx.get(url, params={"urlId": scene.page}, headers=headers).json()
+        return found
+
+    assert listing("moderator")["moderation"] == scene.seen()
+    assert listing("moderator")["moderation"]["log"][0]["reason"] == "it is rude"
+    assert "moderation" not in listing("editor")
+    assert "rude" not in json.dumps(listing("editor"))

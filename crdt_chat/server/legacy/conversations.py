@@ -9,6 +9,7 @@ from starlette.responses import Response
 from crdt_chat.errors import NotFound
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.limits import PageLimits
+from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat, text_chat_requests
 from crdt_chat.protocol.url_ids import cleaned, page_token
@@ -17,6 +18,7 @@ from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
+from crdt_chat.server.moderation import Moderation
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.words import require_admitted
@@ -30,6 +32,7 @@ class Conversations:
     rooms: Rooms
     store: Store
     authority: Authority
+    moderation: Moderation
     pace: Pace
     repeats: Repeats
 
@@ -42,20 +45,24 @@ class Conversations:
         who = visitor(request, tenant, self.authority, self.rooms.services.ids.text)
         page = cleaned(request.query_params.get("urlId", ""))
         key = covered(who.grant, page_key(tenant, page))
-        chats = await self._chats(key)
+        known = await self._exists(key)
+        chats = await self._chats(key) if known else []
         tokens = (page_token(tenant, key.page), who.token)
-        response = answer(text_chat.conversations(chats, key.page, who.grant, tokens))
+        told = text_chat.conversations(chats, key.page, who.grant, tokens)
+        if known and POWERS[who.grant.role].moderates:
+            # Ours: flags, what is hidden or deleted, and why. Old widgets skip what they do not know.
+            told["moderation"] = await self.moderation.overview(key, who.grant)
+        response = answer(told)
         who.remember(response, secure=request.url.scheme == "https")
         return response
 
     async def _chats(self, key: PageKey) -> list[dict[str, Json]]:
-        """Every chat of a page. One that nobody has written to is not opened for a reader."""
-        if not await self._exists(key):
-            return []
+        """Every chat of a page."""
         async with self.rooms.open(key) as room:
             return await durable(room, Content.chats)
 
     async def _exists(self, key: PageKey) -> bool:
+        """Whether anybody has written to the page: it is not opened for a reader else."""
         name = (key.tenant, key.page)
         return self.rooms.find(key) is not None or name in await self.store.heads([name])
 

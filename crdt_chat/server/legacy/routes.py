@@ -10,14 +10,18 @@ from crdt_chat.server.legacy.conversations import Conversations
 from crdt_chat.server.legacy.event_log import EventLog
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.subscriptions import Subscriptions
+from crdt_chat.server.moderation import Moderation
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.rooms import Rooms
 from store.protocol import Store
 
 
-def routes(rooms: Rooms, store: Store, authority: Authority, guard: Guard) -> list[BaseRoute]:
+def routes(
+    rooms: Rooms, store: Store, authority: Authority, guard: Guard, moderation: Moderation
+) -> list[BaseRoute]:
     """The REST endpoints and the socket of legacy clients (legacy-protocol 3 and 4)."""
-    conversations = Conversations(rooms, store, authority, Pace(rooms.services), Repeats())
+    pace = Pace(rooms.services)
+    conversations = Conversations(rooms, store, authority, moderation, pace, Repeats())
     event_log = EventLog(rooms, store, authority)
     subscriptions = Subscriptions(rooms, authority, guard)
     table: list[tuple[str, Handler, list[str]]] = [
