@@ -112,7 +112,7 @@ class Commits:
         if not self._running:
             self._running = True
             self._idle = anyio.Event()
-            services.tasks.start_soon(self._run)
+            services.start(self._run, fail=lambda fault: self._fail(Failed(fault), set()))
 
     def halt(self) -> None:
         """Discard what is pending, commit no more until restart; what is on its way may finish."""

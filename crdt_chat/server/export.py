@@ -66,7 +66,8 @@ class Export:
         stored = await services.store.load(key.tenant, key.page)
         if stored is None:
             return {}
-        _, kept = await services.aside(partial(kept_in, stored, PageLimits()))
+        reading = partial(kept_in, stored, PageLimits())
+        _, kept = await services.aside(reading, tenant=key.tenant)
         rows = await services.store.read(key.tenant, key.page, 0)
         events = await services.store.events(key.tenant, key.page, 0)
         hidden = Kept({(root, name): value for root, name, value in _held(kept)})

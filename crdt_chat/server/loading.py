@@ -51,7 +51,10 @@ async def load_page(
     server_client = free_client(server_client, retired.__contains__)
     build = partial(page_of, stored, limits, server_client)
     size = len(stored.snapshot or b"") + sum(len(row.update) for row in stored.rows)
-    page = build() if aside is None or size <= at_once else await aside(build)
+    if aside is None or size <= at_once:
+        page = build()
+    else:
+        page = await aside(build, tenant=key.tenant, reads=size)
     return LoadedPage(
         page,
         stored.seq,

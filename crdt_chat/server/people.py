@@ -78,7 +78,7 @@ class People:
     def depart(self, connection: int, *, lost: bool) -> None:
         """Count a connection out: after a clean close at once, a lost socket after its grace."""
         if lost:
-            self._services.tasks.start_soon(self._depart_later, connection)
+            self._services.start(self._depart_later, connection)
         else:
             self._depart_now(connection)
 
@@ -151,19 +151,19 @@ class People:
         if self._telling:
             return
         self._telling = True
-        self._services.tasks.start_soon(self._tell)
+        self._services.start(self._tell)
 
     async def _tell(self) -> None:
         clock = self._services.clock
-        while True:
-            pause = self._last_told + PAUSE_S - clock.monotonic()
-            if pause > 0:
-                await anyio.sleep(pause)
-            self._last_told = clock.monotonic()
-            self._tell_now()
-            if not (self._entries or self._recount):
-                break
-        self._telling = False
+        try:
+            while self._entries or self._recount:
+                pause = self._last_told + PAUSE_S - clock.monotonic()
+                if pause > 0:
+                    await anyio.sleep(pause)
+                self._last_told = clock.monotonic()
+                self._tell_now()
+        finally:
+            self._telling = False
 
     def _tell_now(self) -> None:
         entries, self._entries = self._entries, {}

@@ -26,7 +26,7 @@ from crdt_chat.server.commits import Commits
 from crdt_chat.server.epochs import OLD_EPOCH
 from crdt_chat.server.loading import LoadedPage, load_page
 from crdt_chat.server.peer import Peer
-from crdt_chat.server.words import failure
+from crdt_chat.server.words import broken, failure
 from store.errors import Closed, Quarantined, Unavailable
 from store.records import CommitResult, EventRow, Failed, PageCommit, Rewrite, Rewritten, StoredPage
 
@@ -89,10 +89,14 @@ class Recovery:
             return
         log.error("page is rebuilt from the store", extra=self._where(), exc_info=fault)
         self.under_way = True
-        self._room.services.tasks.start_soon(self._rebuild)
+        self._room.services.start(self._rebuild, fail=self._again)
 
     def _where(self) -> dict[str, str]:
         return {"tenant": self._room.key.tenant, "page": self._room.key.page}
+
+    def _again(self, fault: LocalFault) -> None:
+        self.under_way = False
+        self.begin(fault)
 
     async def _rebuild(self) -> None:
         await self._commits.finish()
@@ -120,6 +124,9 @@ class Recovery:
             except RemoteFault as fault:
                 # Its state vector had waited unread.
                 peer.close(fault)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is this page's
+                self.begin(broken(fault))
+                return
 
     async def _reload(self) -> bool:
         """Whether the store takes a write again and the page could be loaded from it."""
@@ -180,7 +187,7 @@ class Recovery:
         store, key = self._room.services.store, self._room.key
         while True:
             stored = await store.load(key.tenant, key.page) or StoredPage(0, 0, None, 0)
-            made = await self._room.services.aside(partial(make, stored))
+            made = await self._room.services.aside(partial(make, stored), tenant=key.tenant)
             result = await store.rewrite(key.tenant, key.page, stored.seq, made)
             if isinstance(result, Rewritten):
                 return result

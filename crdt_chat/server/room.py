@@ -56,7 +56,7 @@ class Room:
         self.services = services
         self.peers: dict[int, Peer] = {}
         self.people = People(services, self.peers)
-        self.turn = Turn(services.aside, services.slices)
+        self.turn = Turn(services.aside, services.slices, key.tenant)
         self.listeners: set[EventListener] = set()
         self._deserted = anyio.Event()
         self._rest = Rest(self)
@@ -136,7 +136,7 @@ class Room:
     def ask(self, peer: Peer) -> None:
         """Send step 1, unless one is under way: its step 2 brings whatever we lack."""
         if self.turn.busy:
-            self.services.tasks.start_soon(self._ask_in_turn, peer)
+            self.services.start(self._ask_in_turn, peer, fail=self.break_down)
         elif not peer.asked and not self.suspended:
             peer.asked += 1
             peer.send(wire.step1(self.page.state_vector()))
@@ -179,7 +179,7 @@ class Room:
         await self.turn.wait()
         if self.page.rests and self.page.size > self.services.slices.judged:
             try:
-                await self.turn.run(self.page.wake, big=True)
+                await self.turn.run(self.page.wake, big=True, reads=self.page.size)
             except LocalFault as fault:
                 self.break_down(fault)
 
@@ -348,7 +348,7 @@ class Room:
         self.page.announced.clear()
         look, new_id = self.page.value, self.services.ids.text
         job = partial(batch.prepare, self.key, self.committed, look, new_id)
-        return await self.turn.run(job, big=batch.is_big(self.services.slices))
+        return await self.turn.run(job, big=batch.is_big(self.turn.slices), reads=batch.size)
 
     async def _settle(self, batch: Batch, prepared: Prepared, result: Appended) -> None:
         """The commit is durable: now, and only now, the others see it."""

@@ -13,6 +13,7 @@ from crdt_chat.server.room import Room
 from crdt_chat.server.services import Services
 from crdt_chat.server.snapshots import snapshot
 from crdt_chat.server.turn import thaw
+from crdt_chat.server.words import broken
 from store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,13 @@ class Rooms:
 
     async def housekeep(self) -> None:
         """Renew awareness, snapshot and evict, for as long as the server runs."""
+        async with anyio.create_task_group() as tasks:
+            # On its own: a snapshot waits for its turn, and what has to be done in time does not.
+            tasks.start_soon(self._put_away)
+            await self._keep_time()
+
+    async def _keep_time(self) -> None:
+        """What awaits nothing: renew awareness, cut off who takes nothing, put pages to rest."""
         clock, limits = self.services.clock, self.services.limits
         renewed = clock.monotonic()
         while True:
@@ -146,23 +154,34 @@ class Rooms:
             if renewing or not self.services.queue.updates:
                 thaw()
             renewed = now if renewing else renewed
+            for room in self:
+                try:
+                    if renewing:
+                        room.people.renew()
+                    room.drop_stuck(now)
+                    room.rest(now)
+                except Exception as fault:  # noqa: BLE001 - this page's trouble, logged as such
+                    room.break_down(broken(fault))
+
+    async def _put_away(self) -> None:
+        """Write snapshots that are due and let go of pages where nobody is, one at a time."""
+        clock, limits = self.services.clock, self.services.limits
+        while True:
+            await anyio.sleep(TICK_S)
             for key, place in list(self._places.items()):
                 room = place.room
-                if room is None:
+                if room is None or room.turn.busy:
                     continue
-                if renewing:
-                    room.people.renew()
-                room.drop_stuck(now)
-                idle = not place.guests and now - place.idle_since >= limits.page_idle_s
+                idle_s = clock.monotonic() - place.idle_since
+                idle = not place.guests and idle_s >= limits.page_idle_s
                 try:
                     await (self._evict(key, place) if idle else snapshot(room))
-                    room.rest(now)
                 except StoreError:
                     # This page's trouble: the others are looked after, and it is tried again.
                     where = {"tenant": key.tenant, "page": key.page}
                     log.exception("page cannot be put away", extra=where)
-                except LocalFault as fault:
-                    room.break_down(fault)
+                except Exception as fault:  # noqa: BLE001 - as well, and it can't be trusted
+                    room.break_down(broken(fault))
 
     async def _evict(self, key: PageKey, place: Place) -> None:
         room = place.room

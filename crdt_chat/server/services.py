@@ -1,18 +1,27 @@
 """What a room and its connections need from outside: clock, ids, store, limits, metrics, tasks."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
 from crdt_chat.config import Config, Limits
+from crdt_chat.errors import LocalFault
 from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.refusals import Refusals
 from crdt_chat.server.turn import Aside, Beside, Slices
+from crdt_chat.server.words import broken
 from store.protocol import Store
+
+log = logging.getLogger(__name__)
+
+Arguments = TypeVarTuple("Arguments")
 
 Frame = bytes
 """A name for it where `bytes` is a count."""
@@ -139,3 +148,28 @@ class Services:
         self.slices = Slices.of(self.limits.slice_ms)
         self.states = StateShare(self.limits.state_frames_bytes)
         self.addresses = Addresses(self.limits.connections_per_address)
+
+    def start(
+        self,
+        work: Callable[[*Arguments], Awaitable[object]],
+        *arguments: *Arguments,
+        fail: Callable[[LocalFault], object] | None = None,
+    ) -> None:
+        """Go on with `work` for a page or a person in the background, however it ends.
+
+        Out of the group of tasks its fault would end everybody's server: it is logged, and `fail`, what
+        breaks down the page that it was for, is told. Work that the whole server needs, such as watching
+        whose token has expired, is not started here: it must not be missing unnoticed.
+        """
+        self.tasks.start_soon(_kept_apart, partial(work, *arguments), fail)
+
+
+async def _kept_apart(
+    work: Callable[[], Awaitable[object]], fail: Callable[[LocalFault], object] | None
+) -> None:
+    try:
+        await work()
+    except Exception as fault:
+        log.exception("a task in the background has failed")
+        if fail is not None:
+            fail(broken(fault))

@@ -90,7 +90,8 @@ class States:
         """Give it these rows as one update; what was committed meanwhile it catches up with next."""
         services = self._room.services
         merging = partial(merge, [row.update for row in rows])
-        missed = merging() if size <= services.slices.judged else await services.aside(merging)
+        big, tenant = size > services.slices.judged, self._room.key.tenant
+        missed = await services.aside(merging, tenant=tenant, reads=size) if big else merging()
         peer.state(binary_frame(wire.update(missed)), rows[-1].seq)
         if peer.outbox.seq < self._room.committed:
             peer.outbox.lagging = True
@@ -115,9 +116,12 @@ class States:
         if frame is None:
             page, services = room.page, room.services
             diff = partial(page.diff, state_vector, services.limits.unknown_client_ids)
-            big = page.size > services.slices.encoded
+            slices, size = services.slices, page.size
+            # To encode is less work than to read.
+            reads = size * slices.judged // slices.encoded
             try:
-                frame = binary_frame(wire.step2(await room.turn.run(diff, big=big)))
+                found = await room.turn.run(diff, big=size > slices.encoded, reads=reads)
+                frame = binary_frame(wire.step2(found))
             except PageBroken as fault:
                 room.break_down(fault)
             if frame is None or not room.lives(page):

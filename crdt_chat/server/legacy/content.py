@@ -21,7 +21,9 @@ async def durable(room: Room, read: Callable[["Content"], Iterable[T]]) -> list[
     page = room.page
     big = page.size > room.turn.slices.judged
     try:
-        found = await room.turn.run(lambda: list(read(Content(room.key.page, page))), big=big)
+        found = await room.turn.run(
+            lambda: list(read(Content(room.key.page, page))), big=big, reads=page.size
+        )
     except PageBroken as fault:
         raise TryLater("the page is being rebuilt") from fault
     await room.settled()
