@@ -33,7 +33,10 @@ class Limits:
         16 * MIB, "bytes", "first step 2 of a connection: an offline batch", "close 4413"
     )
     large_frames_bytes: int = _setting(
-        64 * MIB, "bytes", "all frames over `frame_bytes` in the process", "the rest wait unread"
+        64 * MIB,
+        "bytes",
+        "frames over `frame_bytes` in the process, until judged",
+        "the rest wait unread",
     )
     large_frame_s: float = _setting(
         300.0, "s", "for a frame over `frame_bytes` to come in whole", "cut"

@@ -73,6 +73,10 @@ class Transport(Protocol):
         """From the next message on, take up to `size` bytes."""
         ...
 
+    def handled(self) -> None:
+        """What was received has been handled and is let go of: its memory is for others."""
+        ...
+
     def backlog(self) -> int:
         """Bytes that were sent and are still in our memory."""
         ...
@@ -139,6 +143,11 @@ class AsgiChannel:
         """Take messages of up to `size` bytes from now on, where the server offers it."""
         if self._under is not None:
             self._under.expect(size)
+
+    def handled(self) -> None:
+        """What was received has been handled and is let go of, where the server wants to know."""
+        if self._under is not None:
+            self._under.handled()
 
     async def drained(self) -> None:
         """Return once most of what was sent has left our memory, where the server offers it."""

@@ -254,17 +254,22 @@ class _Connection:
             except LocalFault:
                 log.exception("a frame could not be handled", extra=_where(self._visit.key))
                 await self._refuse(TryLater("the server had a problem: try again"))
+            # It may be megabytes, and the next may be long in coming.
+            del frame
             self._busy += self._services.clock.monotonic() - began
             await self._give_way(pause)
 
     async def _give_way(self, pause: float) -> None:
         """Before the next frame is read: let those go first whom this connection keeps waiting."""
+        # First what keeps memory: another large frame may come in once this one is on its way to the disk.
+        if self._services.queue.full:
+            await self._services.queue.wait()
+        if isinstance(self._channel, AsgiChannel):
+            self._channel.handled()
         if pause > 0:
             await self._slow_down(pause)
         else:
             self._slow_since = None
-        if self._services.queue.full:
-            await self._services.queue.wait()
         if self.peer.choked:
             await self.peer.relieved()
         if self._busy >= TURN_S:

@@ -1,8 +1,9 @@
 """How one WebSocket is read: in slices, at most its share of the time, large messages in turn.
 
 What a message may weigh is looked at in the head of its frame: until the app says what it takes (`expect`),
-that is next to nothing. What is over the ordinary size takes a place in the Intake first. Frames cost time
-even if they say nothing: a socket whose frames take more than its share of the loop rests.
+that is next to nothing. What is over the ordinary size takes a place in the Intake first, and keeps it until
+the app has handled the message: it is in memory as long. Frames cost time even if they say nothing: a socket
+whose frames take more than its share of the loop rests.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Reading(asyncio.Protocol):
         "_deaf",
         "_heard",
         "_incoming",
+        "_large",
         "_over",
         "_paused",
         "_period",
@@ -53,7 +55,9 @@ class Reading(asyncio.Protocol):
         self._incoming = Incoming(STRANGER_BYTES)
         # Paused: the app has not taken what came. Waits: for the intake. Deaf: it was told to go.
         # Over: nothing that comes counts any more. Heard: something has come since the last ping.
+        # Large: a message over the ordinary size has come, and the app has not handled it yet.
         self._paused = self._waits = self._deaf = self._over = self._heard = self.closed = False
+        self._large = False
         self._place: asyncio.TimerHandle | None = None
         self._unread: bytearray | None = None
         self._rest: asyncio.Handle | None = None
@@ -81,7 +85,8 @@ class Reading(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         """Any byte is a sign of life; whether we read on depends on the time that it takes."""
         self._heard = True
-        if self._rest is None and len(data) <= SLICE_BYTES:
+        resting = self._rest is not None or self._unread or self._paused or self._waits
+        if not resting and len(data) <= SLICE_BYTES:
             self._take_apart(data)
         else:
             self._unread = self._unread or bytearray()
@@ -94,7 +99,7 @@ class Reading(asyncio.Protocol):
         waited, self._rest = self._rest is not None, None
         # Also with nothing left to take apart: it would rest for ever.
         self._renew()
-        if self._unread and not self._transport.is_closing():
+        if self._unread and not (self._paused or self._waits or self._transport.is_closing()):
             part = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
             self._take_apart(part)
@@ -105,15 +110,19 @@ class Reading(asyncio.Protocol):
             self._rest = self._shared.loop.call_later(PERIOD_S, self._go_on)
         elif self._unread:
             self._transport.pause_reading()
-            self._rest = self._shared.loop.call_soon(self._go_on)
+            self._read_on()
         else:
             self._unread = None
             if waited:
                 self._read_on()
 
     def _read_on(self) -> None:
-        """Read again, unless there is another reason not to."""
-        if not self.held_back and not self._transport.is_closing():
+        """Go on with what has come, then read again, unless there is another reason not to."""
+        if self.held_back or self._transport.is_closing():
+            return
+        if self._unread:
+            self._rest = self._shared.loop.call_soon(self._go_on)
+        else:
             self._transport.resume_reading()
 
     def _take_apart(self, data: bytes) -> None:
@@ -142,12 +151,12 @@ class Reading(asyncio.Protocol):
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-        if self._unread and self._spent <= self._share:
-            # It said this before it went.
+        if self._unread and self._spent <= self._share and not self._waits:
+            # It said this before it went. What waits for a place was not to be read.
             self._incoming.add(bytes(self._unread))
             self._take_messages()
         self._unread = None
-        self._leave()
+        self._let_go_of_the_rest()
 
     # Back-pressure
 
@@ -159,10 +168,9 @@ class Reading(asyncio.Protocol):
             if incomplete > STRANGER_BYTES and not self._transport.is_closing():
                 self._deaf = True
                 self._transport.pause_reading()
-        elif incomplete <= self._shared.ordinary:
-            if self._waits:
-                self._leave()
-        elif self._place is None and not self._waits:
+        if incomplete <= self._shared.ordinary or self._large:
+            self._let_go_of_the_rest()
+        elif self._place is None and not (self._waits or self.closed):
             self._enter()
 
     def _enter(self) -> None:
@@ -180,6 +188,20 @@ class Reading(asyncio.Protocol):
         """The intake has a place: read on."""
         self._waits = False
         self._hold()
+        self._read_on()
+
+    def _let_go_of_the_rest(self) -> None:
+        """Nothing is outstanding: only a message that the app still has keeps a place, for any time."""
+        if not self._large:
+            self._leave()
+        elif self._place is not None:
+            self._place.cancel()
+
+    def _give_place_back(self) -> None:
+        """The app has let go of the large message: another may come in, here or elsewhere."""
+        self._large = self._paused = False
+        self._leave()
+        self._hold_back()
         self._read_on()
 
     def _leave(self) -> None:

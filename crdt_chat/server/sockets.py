@@ -101,6 +101,10 @@ class Socket(Reading):
                 self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR)
             if not self._parting:
                 self._transport.close()
+            # Nobody is told anything any more: what comes after this is not kept.
+            self.closed = True
+            self._inbox = None
+            self.handled()
 
     def _refuse(self, status: http.HTTPStatus) -> None:
         handshake, self._handshake = self._handshake, None
@@ -111,6 +115,8 @@ class Socket(Reading):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """It is gone: whoever waits for it is told."""
+        if self._handshake is not None:
+            self._unread = None
         self._finish_reading()
         self._tell(
             {"type": "websocket.disconnect", "code": NEVER_OPEN if self._handshake else LOST}
@@ -194,6 +200,8 @@ class Socket(Reading):
                 more = message.get("headers", ())
                 self._transport.write(handshake.accepted(message.get("subprotocol"), more))
                 self.due = self._shared.next_ping(self._shared.loop.time())
+                if self._unread:
+                    self._read_on()
         else:
             raise RuntimeError(f"no answer to a handshake: {message['type']!r}")
 
@@ -212,11 +220,16 @@ class Socket(Reading):
 
     def data_received(self, data: bytes) -> None:
         """The head of the request first, frames after it."""
-        if self._greeted:
-            self._read(data)
-        else:
+        if not self._greeted:
             self._greeted = True
             self._open(data)
+        elif self._handshake is not None:
+            # Nothing may be answered ahead of the handshake: what this one read has brought waits for it.
+            self._unread = self._unread or bytearray()
+            self._unread += data
+            self._transport.pause_reading()
+        else:
+            self._read(data)
 
     def _take_messages(self) -> None:
         super()._take_messages()
@@ -234,6 +247,8 @@ class Socket(Reading):
         elif opcode != frames.PONG and not self.closed:
             idle = self._waiter is not None and not self._waiter.done()
             self._tell(payload if opcode == frames.BINARY else _text(payload))
+            if len(payload) > self._shared.ordinary:
+                self._large, idle = True, False
             if not (idle or self._paused or self._transport.is_closing()):
                 self._paused = True
                 self._transport.pause_reading()
@@ -272,7 +287,8 @@ class Socket(Reading):
             self._waiter.set_result(None)
 
     async def receive(self) -> Event:
-        """ASGI's receive; a large message gives up its place when the app has taken it."""
+        """ASGI's receive; who asks for the next message has handled those before it."""
+        self.handled()
         while not self._inbox:
             self._waiter = self._shared.loop.create_future()
             try:
@@ -282,14 +298,17 @@ class Socket(Reading):
         said = self._inbox.popleft()
         if not self._inbox:
             self._inbox = None
-            if self._paused:
+            if self._paused and not self._large:
                 self._paused = False
                 self._read_on()
-        if self._place is not None and self._incoming.incomplete <= self._shared.ordinary:
-            self._leave()
         if isinstance(said, bytes):
             return {"type": "websocket.receive", "bytes": said}
         return {"type": "websocket.receive", "text": said} if isinstance(said, str) else said
+
+    def handled(self) -> None:
+        """The app has let go of what it was given: once it has all, a large message's place is free."""
+        if self._large and not self._inbox:
+            self._give_place_back()
 
     # Signs of life
 

@@ -130,6 +130,7 @@ class Link:
             backlog=lambda: self.down.size,
             drained=self._until_free,
             expect=lambda _size: None,
+            handled=lambda: None,
         )
         scope = {"path": "/ws/sim", "extensions": {"crdt_chat.transport": extension}}
         self.channel = AsgiChannel(scope, self._receive, self._send)
