@@ -107,7 +107,7 @@ class Limits:
     presence_list_users: int = _setting(
         50, "users", "listed in a presence frame", "count only; the list on request"
     )
-    stop_s: float = _setting(5.0, "s", "a graceful stop", "the rest is cut")
+    stop_s: float = _setting(5.0, "s", "a graceful stop", "the rest, never acknowledged, is cut")
 
     def lifted(self) -> "Limits":
         """These limits without rates and connection counts, for benchmarks; sizes stay."""

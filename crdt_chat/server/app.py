@@ -40,8 +40,11 @@ from store.sqlite_store import SqliteStore
 if getattr(kept, "DISTRIBUTION", None) != "crdt-chat":
     raise ImportError(f"another package named `store` shadows ours: {kept.__file__}")
 
-DRAIN_S = 3.0
-"""Seconds for connections to take what is queued for them while the server stops."""
+COMMIT_S, DRAIN_S = 1.5, 2.0
+"""Seconds for what was applied to be durable, then for connections to take what is queued for them.
+
+With the second that uvicorn has, and half a one for the store, they are 5 s (`limits.stop_s`).
+"""
 
 
 @dataclass(slots=True)
@@ -74,9 +77,13 @@ class App:
             await self.http(scope, receive, send)
 
     async def drain(self) -> None:
-        """Commit all that was received, show it, then ask everybody to reconnect elsewhere."""
+        """Commit all that was received, show it, then ask everybody to reconnect elsewhere.
+
+        A big job does not keep the others from that: what is not durable was never acknowledged.
+        """
         self.stopping = True
-        await self.rooms.close()
+        with anyio.move_on_after(COMMIT_S):
+            await self.rooms.close()
         with anyio.move_on_after(DRAIN_S):
             await self.rooms.dismiss(Restarting("the server is restarting"))
 

@@ -21,6 +21,7 @@ from crdt_chat.server.http import Http
 from crdt_chat.server.intake import Intake
 from crdt_chat.server.pulse import Shared
 from crdt_chat.server.sockets import sockets_of
+from crdt_chat.server.stopping import Stop
 from store import open_store
 from store.protocol import Store
 
@@ -53,12 +54,16 @@ class _Server(uvicorn.Server):
 def serve(config: Config, announce: Callable[[str], None] = lambda _url: None) -> None:
     """Serve until SIGTERM or SIGINT. `announce` is called with the URL once requests are answered.
 
+    What is still under way `limits.stop_s` after the signal is cut, and the process with it.
+
     Raises OSError where the address cannot be had, store.errors.StoreError where the file cannot.
     """
     with contextlib.closing(_listen(config.host, config.port)) as listening:
+        stop = Stop(config.limits.stop_s)
         store = open_store(config.db)
         options = {"use_uvloop": _has_uvloop()}
-        anyio.run(_main, config, store, listening, announce, backend_options=options)
+        anyio.run(_main, config, store, listening, announce, stop, backend_options=options)
+        stop.served()
 
 
 def _has_uvloop() -> bool:
@@ -77,7 +82,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _main(
-    config: Config, store: Store, listening: socket.socket, announce: Callable[[str], None]
+    config: Config,
+    store: Store,
+    listening: socket.socket,
+    announce: Callable[[str], None],
+    stop: Stop,
 ) -> None:
     try:
         async with (
@@ -86,7 +95,7 @@ async def _main(
             anyio.create_task_group() as tasks,
         ):
             server = _Server(_uvicorn_config(app, config))
-            tasks.start_soon(_stop_on_signal, app, server)
+            tasks.start_soon(_stop_on_signal, app, server, stop)
             url = _url(listening, secure=bool(config.tls_cert))
             tasks.start_soon(_announce_when_ready, server, announce, url)
             tasks.start_soon(_give_memory_back)
@@ -179,7 +188,7 @@ async def _announce_when_ready(
     announce(url)
 
 
-async def _stop_on_signal(app: App, server: uvicorn.Server) -> None:
+async def _stop_on_signal(app: App, server: uvicorn.Server, stop: Stop) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         stopping = False
         async for number in signals:
@@ -187,6 +196,7 @@ async def _stop_on_signal(app: App, server: uvicorn.Server) -> None:
                 server.force_exit = True
                 break
             stopping = True
+            stop.begin()
             log.info("stopping", extra={"signal": number.name})
             for accepting in server.servers:
                 accepting.close()

@@ -1,7 +1,10 @@
 """`crdt-chat serve` and `demo` as an operator meets them: what they print, refuse and leave behind."""
 
+import contextlib
 import json
 import os
+import random
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +14,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from server import free_port
+from holding import offline_batch
+from raw_client import raw_client
+from server import RealServer, free_port
+
+from crdt_chat.protocol import wire
 
 DEADLINE = 20.0
 
@@ -80,6 +87,38 @@ def test_a_signal_stops_it_within_five_seconds_and_without_a_trace(serving, numb
     assert serving.returncode == 0
     assert time.monotonic() - start < 5
     assert "Traceback" not in err
+
+
+def counted(server: RealServer, series: str) -> float:
+    """What /metrics says of a series, 0 before there is any; the name as in the text, labels too."""
+    found = re.search(
+        rf"^{re.escape(series)} (\S+)", server.get("/metrics")[1].decode(), re.MULTILINE
+    )
+    return float(found[1]) if found else 0.0
+
+
+def test_megabytes_that_are_being_judged_do_not_keep_it(start_server):
+    """Four batches of some seconds each; the file that the cut leaves is served again."""
+    server = start_server(arguments=["--set", "limits.stop_s=1"])
+    batch = wire.step2(offline_batch(random.Random(1), threads=24_000, replies=0, body=200))
+    with contextlib.ExitStack() as open_clients:
+        for page in "abcd":
+            client = open_clients.enter_context(raw_client(server.ws(), page, "ada"))
+            while not isinstance(wire.decode(client.socket.recv(DEADLINE)), wire.SyncStep1):
+                pass
+            client.send(batch)
+        while counted(server, 'crdt_chat_bytes_total{direction="in"}') < 4 * len(batch):
+            time.sleep(0.05)
+        # The first is judged: its commit waits behind the others.
+        while not counted(server, "crdt_chat_admission_seconds_count"):
+            time.sleep(0.05)
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 3
+    server.start()
+    with raw_client(server.ws(), "d", "ada") as client:
+        client.handshake()
+        client.flush()
 
 
 def test_a_second_serve_on_the_file_names_the_first_ones_process(serving, tmp_path):

@@ -19,7 +19,7 @@ from crdt_chat.server.turn import here
 from .disk import Disk, Handle
 from .link import Link
 
-DRAIN_S, STOP_S = 3.0, 5.0
+COMMIT_S, DRAIN_S, STOP_S = 1.5, 2.0, 5.0
 
 
 def seeded_ids(rng: Random, clock: Clock) -> Ids:
@@ -112,7 +112,8 @@ class Process:
     async def stop(self) -> None:
         """SIGTERM, as server/run.py and app.py do it."""
         self.alive = False
-        await self.rooms.close()
+        with anyio.move_on_after(COMMIT_S):
+            await self.rooms.close()
         with anyio.move_on_after(DRAIN_S):
             await self.rooms.dismiss(Restarting("the server is restarting"))
         with anyio.move_on_after(STOP_S):
