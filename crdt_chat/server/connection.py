@@ -244,7 +244,7 @@ class _Connection:
             if self.peer.closing is not None:
                 # It may not be here any more (expired, revoked): nothing it says counts.
                 await self._refuse(self.peer.closing)
-            if wire.is_step1(frame):
+            if wire.is_step1(frame) and len(frame) <= self._limits.frame_bytes:
                 await self._services.states.wait()
             began = self._services.clock.monotonic()
             try:
@@ -280,6 +280,10 @@ class _Connection:
     async def _refuse(self, fault: RemoteFault) -> NoReturn:
         """End the connection with a fault; what is queued goes first, then this is cancelled."""
         self.peer.close(fault)
+        # What it sent is in memory until then, a large frame in one of few places: no trickle keeps it.
+        await anyio.sleep(self._limits.outbox_patience_s)
+        if self.peer.abort is not None:
+            self.peer.abort()
         while True:
             await anyio.sleep_forever()
 

@@ -173,8 +173,10 @@ class Socket(Reading):
 
     async def send(self, message: Event) -> None:
         """ASGI's send. Raises Gone where the connection has ended, or was closed already."""
-        await self.drained()
         kind = message["type"]
+        if not (kind == "websocket.close" and self._large):
+            # Who keeps a place in the intake goes at once; CLOSE_S is for what it has not taken, too.
+            await self.drained()
         if self._lost or self.closed:
             raise Gone("the socket is closed")
         if self._handshake is not None:

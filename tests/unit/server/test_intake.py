@@ -156,6 +156,31 @@ def test_who_is_gone_or_closed_in_the_middle_of_a_message_keeps_no_place() -> No
     run(main)
 
 
+def test_who_is_refused_and_takes_nothing_keeps_no_place() -> None:
+    async def main() -> None:
+        intake = Intake(10_000, 10_000, patience_s=60)
+
+        async def app(_scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await receive()
+            await send({"type": "websocket.close", "code": 4400})
+
+        served = Served(app, intake)
+        served.socket.data_received(HEAD)
+        served.socket.expect(10_000)
+        await turn()
+        served.socket.pause_writing()
+        begin(served)
+        end(served)
+        await asyncio.wait_for(served.done(), 5)
+        assert free(intake) == 1
+        served.socket.look(served.socket.due)
+        assert served.wire.aborted
+
+    run(main)
+
+
 def test_patience_is_for_what_is_outstanding_not_for_the_judge() -> None:
     async def main() -> None:
         intake, slow = Intake(20_000, 10_000, patience_s=0.05), Judge()
