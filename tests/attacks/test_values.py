@@ -69,7 +69,7 @@ def bad_annotations(words: str) -> list[Json]:
         [quote | {"exact": words + "x" * 2_000}], [quote | {"prefix": "x" * 201}],
         [quote | {"suffix": "x" * 201}], [quote] * 9, [quote | {"x": 1}], [{"exact": words}], [words],
         [quote | {"start": "0"}], [quote | {"start": -1}], [quote | {"end": NAN}], words, None,
-        [[quote]], [quote | {"value": "x" * 4_097}], [quote | {"type": words * 40}],
+        [[quote]], [quote | {"value": "x" * 4_097}], [quote | {"type": words + "x" * 500}],
     ]  # fmt: skip
     targets: list[Json] = [{"selector": each} for each in selectors]
     targets += [
