@@ -204,10 +204,10 @@ class Recovery:
         peer.catching_up = False
         peer.gapped = peer.batch_expected = True
         client = room.people.presence.attendances[peer.id].client
-        if client is not None:
-            room.page.announce(client, peer.grant.user)
-        elif peer.announcing is not None:
-            room.announce(peer, peer.announcing)
+        announced = peer.announcing if client is None else client
+        if announced is not None:
+            # And tell it of a reset that a commit held back which stands, though it was called failed.
+            room.announce(peer, announced)
         # Whatever is still under way from it may be older than what was lost.
         peer.asked += 1
         peer.send(wire.step1(room.page.state_vector()))

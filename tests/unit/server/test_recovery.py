@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from pycrdt import Doc
-from simnet.site import EMPTY, KEY, T0, Site, annotation, at_a_site
+from pycrdt import Doc, Map
+from simnet.site import ADA, EMPTY, KEY, T0, Site, annotation, at_a_site
 
 from crdt_chat.config import Limits
 from crdt_chat.errors import Malformed, TryLater
+from crdt_chat.identity import Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.protocol import wire
 from crdt_chat.server import snapshots
@@ -158,6 +159,28 @@ def test_a_commit_that_failed_and_is_durable_all_the_same_is_shown_once() -> Non
         await site.write("a3")
         await ada.until(lambda: ada.count(wire.Update) == 2)
         assert [row.entity for row in told] == ["a2", "a3"]
+
+    at_a_site(story)
+
+
+def test_a_reset_is_told_though_the_commit_that_held_it_back_was_called_failed() -> None:
+    """What was refused is durable then: it is trimmed when it comes again, and refused no more."""
+
+    async def story(site: Site) -> None:
+        await site.write()
+        async with site.process.rooms.open(KEY) as room:
+            await room.write([("page", "title", "ours")], replace(ADA, role=Role.MODERATOR))
+        ada, doc = site.dial(), Doc(client_id=70_000)
+        ada.say(wire.step1(EMPTY))
+        ada.say(wire.awareness_of([wire.encode_entry(wire.AwarenessEntry(70_000, 1, "{}"))]))
+        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        doc.get("page", type=Map)["title"] = "hers"
+        site.disk.lies = 1.0
+        ada.say(wire.update(doc.get_update()))
+        await ada.until(lambda: site.room.suspended)
+        site.disk.lies = 0.0
+        await ada.until(lambda: bool(ada.controls("refused")))
+        assert ada.controls("refused") == [{"type": "refused", "reset": True, "operations": []}]
 
     at_a_site(story)
 
