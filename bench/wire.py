@@ -85,10 +85,10 @@ def weigh(yjs: YjsPeers, server: RealServer, script: str) -> list[tuple[str, int
         ada.forget()
         bob.forget()
         ada.transact(writes)
-        bob.wait(content=ada.content())
         # A newcomer is seen behind it in both queues: all that belongs to it has come by then.
         marker = yjs.browser("marker", server.ws(), script, user="cat")
         ada.wait(states=3)
+        # Only now: what a lifted deletion brings back the server writes after her.
         bob.wait(states=3, content=ada.content())
         rows.append((name, weight(ada, "out"), weight(ada, "in"), weight(bob, "in")))
         marker.drop()
