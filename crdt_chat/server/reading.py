@@ -8,6 +8,7 @@ whose frames take more than its share of the loop rests.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 
 from crdt_chat.errors import RemoteFault
 from crdt_chat.protocol.frames import Incoming
@@ -23,7 +24,7 @@ SHARE_S, STRANGER_SHARE_S, PERIOD_S = 0.25, 0.05, 1.0
 """CPU seconds that the frames of one socket may take in each period; then it rests for another."""
 
 
-class Reading(asyncio.Protocol):
+class Reading(asyncio.Protocol, ABC):
     """The reading half of a socket: calls `_take` with each message and `_fail` where that is no use.
 
     closed: a close frame, or a refusal, was sent.
@@ -64,13 +65,13 @@ class Reading(asyncio.Protocol):
         self._share = STRANGER_SHARE_S
         self._period = self._spent = 0.0
 
+    @abstractmethod
     def _take(self, opcode: int, payload: bytes) -> None:
         """One message or control frame has come. May raise RemoteFault."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fail(self, fault: RemoteFault) -> None:
         """What has come is not to be read on."""
-        raise NotImplementedError
 
     @property
     def held_back(self) -> bool:

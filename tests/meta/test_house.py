@@ -15,7 +15,7 @@ from repository import ROOT, tracked
 IMPORT_SECONDS = 0.15
 HEAVY = ("pycrdt", "anyio", "sqlite_utils", "starlette", "prometheus_client", "pandas", "asyncio")
 MACHINE = re.compile(
-    r"/work/(?:main|shared)|/root/|/tmp/brief|npmjs\.(?:com|org)|pypi\.org|pythonhosted\.org|/opt/pypi"
+    r"(?<![\w.])/(?:work|root|tmp)/\w|/opt/pypi|npmjs\.(?:com|org)|pypi\.org|pythonhosted\.org"
 )
 
 
