@@ -1,10 +1,11 @@
 """Attacks with frames: replays, forged control frames, text, floods of refusals, and what is too large."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
-from entries import comment, deletion, reply
+from entries import comment, deletion, reply, thread
 from forged import Forged
 from scene import Scene
 from trusted import token
@@ -117,8 +118,11 @@ def test_tokens_on_the_live_socket(scene: Scene) -> None:
 
 
 def test_refusals_as_a_flood(scene: Scene) -> None:
-    """Slowed down, then closed; the others go on meanwhile."""
-    with scene.attack(), scene.raw() as thief:
+    """Slowed down, then closed; the others go on meanwhile. The rates: tests/unit/server/test_floods.py."""
+    word = comment("ada", "an honest word in a flood")
+    elsewhere = scene.arena.browser(f"{scene.page} beside", "ada").wait(synced=True)
+    with scene.attack(accepted=[("set", "comments", "a1/c7", word)]), scene.raw() as thief:
+        began = time.monotonic()
         flood = Forged(91_000)
         for number in range(610):
             creator = "ada" if number else "eve"
@@ -126,7 +130,22 @@ def test_refusals_as_a_flood(scene: Scene) -> None:
             if number % 10 == 9:
                 thief.send(flood.update())
                 flood = Forged(91_000, number + 1)
+        scene.ada.transact([("set", "comments", "a1/c7", word)])
+        scene.bob.wait(has=[("comments", "a1/c7")])
+        elsewhere.transact(thread("ada", "b1", "an honest word beside a flood"))
+        late = scene.arena.browser(f"{scene.page} beside", "bob").wait(has=[("comments", "b1/c1")])
         assert thief.closed() == 4529
+        seconds = time.monotonic() - began
+        told = [dict(frame.body) for frame in map(wire.decode, thief.frames) if control(frame)]
+        judged = sum(len(each["operations"]) for each in told if each["type"] == "refused")
+        # A burst of 1,000, then 100 in a second, ten for each refusal; the last frame of ten may overdraw.
+        assert 100 <= judged <= (1_000 + 100 * seconds) / 10 + 10, (judged, seconds)
+    elsewhere.drop()
+    late.drop()
+
+
+def control(frame: wire.Message) -> bool:
+    return isinstance(frame, wire.Control)
 
 
 def test_a_frame_over_the_limit(scene: Scene) -> None:

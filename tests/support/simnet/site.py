@@ -41,11 +41,11 @@ class Site:
         return room
 
     def dial(
-        self, grant: Grant = ADA, *, caps: bool = True, quality: Quality = PERFECT
+        self, grant: Grant = ADA, *, caps: bool = True, quality: Quality = PERFECT, page: str = "p"
     ) -> "Caller":
         caller = Caller()
         caller.link = Link(caller, Random(3), replace(quality), lambda _link, _frame: None)
-        self.process.accept(caller.link, Visit(KEY, grant, speaks_control=caps))
+        self.process.accept(caller.link, Visit(PageKey("t", page), grant, speaks_control=caps))
         return caller
 
     async def write(self, name: str = "a1", title: str = "x") -> None:
