@@ -13,8 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
+from contents import Json  # noqa: E402
 from server import RealServer, running_server  # noqa: E402
-from yjs_peer import Json, Operation, YjsBrowser, YjsPeers  # noqa: E402
+from yjs_peer import Operation, YjsBrowser, YjsPeers  # noqa: E402
 
 SCRIPTS = {"Latin": "x", "Cyrillic": "ж", "CJK": "字"}
 NOW = 1_763_000_000_000

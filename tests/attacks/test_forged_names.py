@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from contents import Json
 from entries import NOW, annotation, comment
 from scene import Scene
-from yjs_peer import Json
 
 pytestmark = pytest.mark.node
 

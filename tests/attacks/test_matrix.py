@@ -2,7 +2,7 @@
 
 What becomes of each cell is written down here from the design alone (sections 3 and 4), not from the gate:
 *accepted*, *rollback* (refused; her replica is mended and she stays), *reset* (refused; she is closed with
-4403). tests/unit/page/test_review_matrix.py has the same with pycrdt, and the rule that refuses.
+4403). tests/unit/page/test_role_matrix.py has the same with pycrdt, and the rule that refuses.
 """
 
 from collections.abc import Callable, Iterator

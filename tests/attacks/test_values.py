@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from contents import Json
 from entries import NOW, annotation, comment
 from scene import Scene
-from yjs_peer import NAN, UNDEFINED, Json, Operation
+from yjs_peer import NAN, UNDEFINED, Operation
 
 pytestmark = pytest.mark.node
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
+from contents import canonical
 from entries import NOW, comment, deletion, encoded, reply, thread
 from trusted import TrustedServer, token, trusted
-from yjs_peer import YjsBrowser, YjsPeers, canonical
+from yjs_peer import YjsBrowser, YjsPeers
 
 import crdt_chat
 from crdt_chat.client.errors import Refused

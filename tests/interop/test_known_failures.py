@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from contents import canonical
 from entries import comment, deletion, reply, thread
 from server import RealServer, StartServer
-from yjs_peer import YjsBrowser, YjsPeers, canonical, running_peers
+from yjs_peer import YjsBrowser, YjsPeers, running_peers
 
 pytestmark = pytest.mark.node
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from contents import canonical
 from entries import NOW, comment, deletion, reply, thread
 from raw_client import RawClient
 from trusted import TrustedServer, token, trusted
-from yjs_peer import YjsBrowser, YjsPeers, canonical
+from yjs_peer import YjsBrowser, YjsPeers
 
 pytestmark = pytest.mark.node
 __all__ = ["trusted"]

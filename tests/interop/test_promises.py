@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from contents import canonical
 from entries import annotation, comment, fresh, thread
 from raw_client import RawClient, raw_client
 from server import RealServer, StartServer
 from websockets.exceptions import ConnectionClosed
-from yjs_peer import YjsPeers, canonical
+from yjs_peer import YjsPeers
 
 import crdt_chat
 from crdt_chat.protocol import wire

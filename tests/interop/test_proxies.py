@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from certified import Certificate, certificate, dial
+from contents import canonical
 from entries import reply, thread
 from raw_client import RawClient
 from server import HOST, RealServer, free_port, running_server
 from websockets.exceptions import ConnectionClosed
-from yjs_peer import YjsPeers, canonical, running_peers
+from yjs_peer import YjsPeers, running_peers
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 START_SECONDS = 20.0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from server import RealServer, free_port, running_server
+from waiting import until
 
 import crdt_chat
 from crdt_chat.client import link
@@ -42,13 +43,6 @@ def sign(closed: RealServer) -> Callable[..., str]:
         return cli(closed, "token", "acme", "--user", user, *more)
 
     return make
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 def test_moderators_see_and_do_from_python_what_readers_tell_them(url: str, sign) -> None:

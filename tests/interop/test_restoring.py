@@ -7,9 +7,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from contents import canonical
 from entries import NOW, annotation, comment, deletion, encoded, reply, thread
 from server import RealServer, StartServer
-from yjs_peer import YjsBrowser, YjsPeers, canonical
+from yjs_peer import YjsBrowser, YjsPeers
 
 pytestmark = pytest.mark.node
 

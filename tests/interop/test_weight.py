@@ -1,8 +1,9 @@
 """A new annotation costs under 1 KB on the wire, to its author and to every receiver (promise 6)."""
 
 import pytest
+from contents import Json
 from server import RealServer
-from yjs_peer import Json, Operation, YjsPeers
+from yjs_peer import Operation, YjsPeers
 
 pytestmark = pytest.mark.node
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import pytest
+from contents import canonical
 from entries import annotation, comment, deletion, reply, thread
 from server import RealServer, StartServer
 from tcp_proxy import proxied
-from yjs_peer import YjsBrowser, YjsPeers, canonical, running_peers
+from yjs_peer import YjsBrowser, YjsPeers, running_peers
 
 pytestmark = pytest.mark.node
 

@@ -1,7 +1,8 @@
 """The peers themselves: what the other tests believe about them holds."""
 
 import pytest
-from yjs_peer import UNDEFINED, PeerError, YjsPeers, canonical
+from contents import canonical
+from yjs_peer import UNDEFINED, PeerError, YjsPeers
 
 pytestmark = pytest.mark.node
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from contents import Content
 from server import running_server
 from trusted import SECRETS, TrustedServer, token
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
-from yjs_peer import Content, YjsBrowser, YjsPeers
+from yjs_peer import YjsBrowser, YjsPeers
 
 from crdt_chat.protocol import wire
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from contents import Content
 from entries import comment, deletion, thread
 from server import RealServer
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
-from yjs_peer import Content, YjsBrowser, YjsPeers
+from yjs_peer import YjsBrowser, YjsPeers
 
 import crdt_chat
 from crdt_chat.client.page import Page

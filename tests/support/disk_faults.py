@@ -13,11 +13,12 @@ from random import Random
 from typing import Protocol
 
 import anyio
+from contents import Content
 from crowd import Outcome, gathered
 from failing_disk import FailingDisk
 from loop_disk import LoopDisk
 from server import RealServer
-from yjs_peer import Content, YjsPeers
+from yjs_peer import YjsPeers
 
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.limits import PageLimits

@@ -12,6 +12,10 @@ from websockets.exceptions import ConnectionClosed
 
 from crdt_chat.protocol import wire
 
+PAGE = "demo/a page"
+PATH = "/ws/demo/a%20page"
+"""The page that tests open on it, and the path by which it is asked for."""
+
 
 class PlainServer:
     """One document per path, kept as long as the object lives. Stop and start it at will."""

@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 
 import anyio
 from arena import HONEST, Arena, Raw, numbers
+from contents import Content, canonical
 from entries import NOW, comment, reply, thread
 from pycrdt import Doc, Map
 from trusted import token
 from websockets.sync.client import ClientConnection, connect
-from yjs_peer import Content, Operation, YjsBrowser, canonical
+from yjs_peer import Operation, YjsBrowser
 
 from crdt_chat.page.layout import ROOTS
 from store import open_reader

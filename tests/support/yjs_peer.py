@@ -16,15 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
+from contents import Content, Json
 
 INTEROP = Path(__file__).resolve().parent.parent / "interop"
-
-Json = Any
-Content = dict[str, dict[str, Json]]
-"""The live entries of a page: {root: {key: value}}, empty roots left out."""
 
 Operation = tuple[Literal["set"], str, str, Json] | tuple[Literal["delete"], str, str]
 """One write in a transaction: ("set", root, key, value) or ("delete", root, key)."""
@@ -44,22 +41,6 @@ def require_node() -> None:
         pytest.skip("there is no Node.js on the PATH")
     if not (INTEROP / "node_modules" / "yjs").is_dir():
         pytest.skip("run `npm ci --ignore-scripts` in tests/interop first")
-
-
-def canonical(content: Mapping[str, Mapping[str, Json]]) -> str:
-    """The one text of equal contents: keys sorted, integral floats as integers, no empty root."""
-    kept = {root: entries for root, entries in content.items() if entries}
-    return json.dumps(_plain(kept), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _text(raw: bytes) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from contents import canonical
 from hostile.inputs import Inputs, written_anew
 from hostile.soil import ATTACKER, PAGES, SEEDS, SMALL, Kept, Soil, copied, filled, lived
 from pycrdt import Doc, Map
 from simulation.forgery import clocks
 from simulation.oracle import Oracle
-from yjs_peer import canonical
 
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant, Role

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from contents import canonical
 from entries import annotation, comment
 from hostile.inputs import Inputs, mutate
 from hostile.soil import ATTACKER, Soil
@@ -19,7 +20,6 @@ from simulation.forgery import clocks
 from trusted import token
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
-from yjs_peer import canonical
 
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Role

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from contents import Content, canonical
 from simulation.oracle import EVIL
 from simulation.replicas import PycrdtPeer
-from yjs_peer import Content, canonical
 
 from crdt_chat.page.update import Item, Update, decode
 from crdt_chat.protocol import wire

@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 
 import anyio
+from contents import canonical
 from simulation.people import CAST
 from simulation.room import content_of
-from yjs_peer import canonical
 
 from crdt_chat.config import Limits
 from crdt_chat.errors import EpochChanged, Forbidden, Malformed, Restarting, TryLater

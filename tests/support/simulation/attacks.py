@@ -7,7 +7,8 @@ forbidden for whoever is offered them; `targets` are the keys that the gate must
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from yjs_peer import NAN, UNDEFINED, Json, Operation
+from contents import Json
+from yjs_peer import NAN, UNDEFINED, Operation
 
 from crdt_chat.identity import Role
 

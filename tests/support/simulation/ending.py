@@ -1,6 +1,6 @@
 """How a history must end: everybody equal, nothing forbidden anywhere, no complaint of Yjs."""
 
-from yjs_peer import Content, canonical
+from contents import Content, canonical
 
 from .oracle import EVIL
 from .replicas import PycrdtPeer, YjsTab

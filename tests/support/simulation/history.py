@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from yjs_peer import Operation, YjsPeers, canonical
+from contents import canonical
+from yjs_peer import Operation, YjsPeers
 
 from crdt_chat.errors import CrdtChatError
 from crdt_chat.identity import Grant, Role

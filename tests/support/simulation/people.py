@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from yjs_peer import Content, Json, Operation
+from contents import Content, Json
+from yjs_peer import Operation
 
 from crdt_chat.identity import Grant, Role
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from contents import Content
 from pycrdt import Doc, Map, TransactionEvent
-from yjs_peer import Content, Operation, YjsPeers, YjsReplica
+from yjs_peer import Operation, YjsPeers, YjsReplica
 
 ROOTS = ("annotations", "comments", "resolved", "reactions", "deleted", "closed", "page")
 NOTHING = b"\x00\x00"

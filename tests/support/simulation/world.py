@@ -5,7 +5,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
-from yjs_peer import Content, Operation, YjsPeers
+from contents import Content
+from yjs_peer import Operation, YjsPeers
 
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits

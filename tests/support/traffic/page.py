@@ -8,13 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from contents import canonical
 from simulation import people
 from simulation.network import Connection, Message
 from simulation.races import explain
 from simulation.replicas import PycrdtPeer
 from simulation.room import SimRoom, content_of
 from traffic.oddities import oddities
-from yjs_peer import canonical
 
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits

@@ -1,50 +1,18 @@
 """Pages over real sockets, against a minimal y-websocket server: offline first, and back again."""
 
-import contextlib
-import gc
-import logging
 import socket
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
 
-import anyio
 import pytest
-from plain_yjs_server import PlainServer, plain_server
+from plain_yjs_server import PAGE, PATH, PlainServer
+from waiting import until
 
-from crdt_chat.client import link
-from crdt_chat.client.aio import AsyncPage, aconnect
 from crdt_chat.client.errors import Offline, Refused
 from crdt_chat.client.model import Event
 from crdt_chat.client.page import Page, connect
-from crdt_chat.errors import NotFound, Unauthorized
 
-PAGE = "demo/a page"
-PATH = "/ws/demo/a%20page"
-
-
-@pytest.fixture
-def server() -> Iterator[PlainServer]:
-    with plain_server() as running:
-        yield running
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "LONGEST_PAUSE_S", 0.2)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def test_two_people_see_each_others_notes(server: PlainServer) -> None:
@@ -162,13 +130,6 @@ def test_a_loop_reads_what_others_do(server: PlainServer) -> None:
         assert [event.type for event in events] == ["new-text-chat", "updated-text-chat"]
 
 
-def test_reading_events_ends_with_the_page(server: PlainServer) -> None:
-    page = connect(server.url, PAGE, "ada")
-    events = page.events()
-    threading.Timer(0.1, page.close).start()
-    assert list(events) == []
-
-
 def test_handlers_may_use_the_page_and_one_that_fails_stops_nothing(
     server: PlainServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -196,31 +157,6 @@ def test_handlers_may_use_the_page_and_one_that_fails_stops_nothing(
     ]
 
 
-def test_after_the_end_no_handler_is_called_and_no_thread_waits(server: PlainServer) -> None:
-    at_work, go_on = threading.Event(), threading.Event()
-    seen: list[str] = []
-
-    def slow(event: Event) -> None:
-        seen.append(event.detail)
-        at_work.set()
-        go_on.wait(10)
-
-    with contextlib.suppress(ZeroDivisionError), connect(server.url, PAGE, "ada") as page:
-        page.on("status", slow)
-        server.stop()
-        assert at_work.wait(10)
-        server.start()
-        until(lambda: page.status == "synced")
-        raise ZeroDivisionError
-    go_on.set()
-    names = ("crdt-chat handlers",)
-    until(lambda: not any(thread.name in names for thread in threading.enumerate()))
-    assert len(seen) == 1
-    with pytest.raises(RuntimeError, match="closed"):
-        page.on("status", slow)
-    assert not any(thread.name in names for thread in threading.enumerate())
-
-
 def test_status_is_told(server: PlainServer) -> None:
     with connect(server.url, PAGE, "ada") as page:
         told: list[str] = []
@@ -229,76 +165,6 @@ def test_status_is_told(server: PlainServer) -> None:
         until(lambda: "offline" in told)
         server.start()
         until(lambda: told[-1] == "synced")
-
-
-def test_a_server_that_refuses_for_good_says_so_at_once(server: PlainServer) -> None:
-    server.close_with = 4404
-    with pytest.raises(NotFound, match="the test says so"):
-        connect(server.url, PAGE, "ada")
-    assert len(server.paths) == 1
-    assert not any(thread.name.startswith("crdt-chat") for thread in threading.enumerate())
-
-
-def test_a_revoked_page_keeps_its_notes_and_flush_says_why(server: PlainServer) -> None:
-    page = connect(server.url, PAGE, "ada")
-    page.flush()
-    server.stop()
-    page.annotate("quote", "unsaved")
-    server.close_with = 4401
-    server.start()
-    until(lambda: page.status == "closed")
-    with pytest.raises(Unauthorized):
-        page.flush()
-    assert len(page.annotations) == 1
-    with pytest.raises(Unauthorized):
-        page.close()
-    page.close()
-
-
-def test_leaving_with_unsaved_notes_is_an_error_and_not_a_silent_loss(server: PlainServer) -> None:
-    server.stop()
-    page = connect(server.url, PAGE, "ada")
-    page.annotate("quote", "lost otherwise")
-    with pytest.raises(Offline, match="2 changes are not saved"):
-        page.close(timeout=0.05)
-    assert page.status == "closed"
-    with connect(server.url, PAGE, "ada"):
-        pass  # nothing to save: no error, and no waiting
-
-
-def test_an_error_in_the_body_is_the_one_that_is_seen(server: PlainServer) -> None:
-    def fail() -> None:
-        with connect(server.url, PAGE, "ada") as page:
-            page.annotate("quote", "sent all the same")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert len(server.content(PATH)["annotations"]) == 1
-
-
-def test_a_page_that_nobody_closes_is_left_with_everything_sent(server: PlainServer) -> None:
-    page = connect(server.url, PAGE, "ada")
-    page.annotate("quote", "sent at the end")
-    gone = weakref.ref(page)
-    del page
-    gc.collect()
-    assert gone() is None
-    assert len(server.content(PATH)["annotations"]) == 1
-    assert not any(thread.name.startswith("crdt-chat") for thread in threading.enumerate())
-
-
-def test_an_abandoned_page_that_cannot_be_saved_is_logged(
-    server: PlainServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("crdt_chat.client.host.LAST_WORDS_S", 0.05)
-    server.stop()
-    page = connect(server.url, PAGE, "ada")
-    page.annotate("quote", "lost")
-    with caplog.at_level(logging.WARNING):
-        del page
-        gc.collect()
-    assert "unsaved changes" in caplog.text
 
 
 def test_a_listener_that_is_no_server_is_as_good_as_none() -> None:
@@ -326,78 +192,6 @@ def test_many_threads_may_use_one_page(server: PlainServer) -> None:
             thread.join()
         assert len(page.annotations) == 50
     assert len(server.content(PATH)["annotations"]) == 50
-
-
-@pytest.mark.anyio
-async def test_the_async_page_has_the_same_verbs(server: PlainServer) -> None:
-    async with aconnect(server.url, PAGE, "ada") as ada, aconnect(server.url, PAGE, "bob") as bob:
-        heard: list[Event] = []
-
-        async def hear(event: Event) -> None:
-            heard.append(event)
-
-        ada.on("new-text-chat", hear)
-        events = ada.events()
-        async with bob.batch():
-            thread = await bob.annotate("quote", "why?")
-            reply = await bob.reply(thread, "because")
-        await bob.edit(reply, "therefore")
-        await bob.react(reply, "👍")
-        await bob.resolve(thread)
-        await bob.flush()
-        await ada.flush()
-        assert ada.annotations == bob.annotations
-        assert (await anext(events)).type == "new-text-chat"
-        async for event in events:
-            if event.annotation is not None and event.annotation.resolved:
-                break
-        await bob.delete(thread)
-        await bob.flush()
-        await ada.flush()
-        assert ada.annotations == []
-        assert [event.annotation_id for event in heard] == [thread.id]
-        async with ada.offline():
-            await ada.annotate("quote", "again")
-        assert ada.status == "synced"
-    assert ada.status == "closed"
-    with pytest.raises(StopAsyncIteration):
-        await anext(ada.events())
-
-
-@pytest.mark.anyio
-async def test_a_cancelled_program_leaves_its_page(server: PlainServer) -> None:
-    page = aconnect(server.url, PAGE, "ada")
-    opened = anyio.Event()
-
-    async def use() -> None:
-        async with page:
-            opened.set()
-            await anyio.sleep_forever()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(use)
-        with anyio.fail_after(5):
-            await opened.wait()
-        tasks.cancel_scope.cancel()
-    assert page.status == "closed"
-    until(lambda: server.goodbyes == [1000])
-
-
-def test_another_event_loop_is_refused_with_a_sentence() -> None:
-    async def open_it() -> None:
-        async with aconnect("ws://127.0.0.1:1", PAGE, "ada"):
-            pass
-
-    with pytest.raises(RuntimeError, match="asyncio only"):
-        anyio.run(open_it, backend="trio")
-
-
-@pytest.mark.anyio
-async def test_pauses_between_attempts_grow_and_are_jittered() -> None:
-    page = AsyncPage(aconnect("ws://127.0.0.1:1", PAGE, "ada").address, jitter=lambda: 0.5)
-    pauses = [page._link._pause() for _ in range(30)]
-    assert pauses[:2] == pytest.approx([0.075, 0.15])
-    assert pauses[3:] == pytest.approx([link.LONGEST_PAUSE_S * 0.75] * 27)
 
 
 def test_refused_says_key_rule_and_reason() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from contents import plain
 from handmade import NOW, Table, annotation, comment, entry, grant
 from pycrdt import Doc, Map, TransactionEvent
 
@@ -32,15 +33,6 @@ CAST = {
     "vic": Role.VIEWER,
 }
 MODERATOR = grant("mod", Role.MODERATOR)
-
-
-def plain(value: Json) -> Json:
-    """The same value with whole floats as integers."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def encoded(user: str) -> str:

@@ -1,0 +1,12 @@
+"""Waiting for a state, in tests whose clients live in threads of their own."""
+
+import time
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    """Return once this is so. Raises AssertionError if it is not so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.005)
