@@ -20,8 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import report
-import scenarios as play
-from scenarios import Figures
+import visits
+import writing
+from figures import Figures
 from servers import KINDS, Kind, ours, running
 
 NOTES = Path(__file__).resolve().parent / "notes.md"
@@ -47,68 +48,68 @@ ROWS = {
     row.name: row
     for row in (
         Row(
-            "fanout-10", "1 writer 50/s -> 10 readers", "us/delivery", play.fan_out,
+            "fanout-10", "1 writer 50/s -> 10 readers", "us/delivery", writing.fan_out,
             {"readers": 10, "rate": 50, "operations": 400}, {"operations": 100}, True,
         ),
         Row(
-            "fanout-100", "1 writer 20/s -> 100 readers", "us/delivery", play.fan_out,
+            "fanout-100", "1 writer 20/s -> 100 readers", "us/delivery", writing.fan_out,
             {"readers": 100, "rate": 20, "operations": 160}, {"operations": 40}, True,
         ),
         Row(
-            "fanout-500", "1 writer 10/s -> 500 readers", "us/delivery", play.fan_out,
+            "fanout-500", "1 writer 10/s -> 500 readers", "us/delivery", writing.fan_out,
             {"readers": 500, "rate": 10, "operations": 80}, {"operations": 20}, True,
         ),
         Row(
             "saturation", "a writer keeps 100 operations in flight, 100 readers", "us/delivery",
-            play.saturation, {"readers": 100, "operations": 8_000}, {"operations": 2_000}, True,
+            writing.saturation, {"readers": 100, "operations": 8_000}, {"operations": 2_000}, True,
         ),
         Row(
-            "pages", "200 pages x 5 users, 0.2 op/s each", "us/delivery", play.pages,
+            "pages", "200 pages x 5 users, 0.2 op/s each", "us/delivery", writing.pages,
             {"count": 200, "rate": 0.2, "seconds": 15}, {"seconds": 5}, True,
         ),
         Row(
-            "burst", "50 users x 20 operations at once in one page", "us/delivery", play.burst,
+            "burst", "50 users x 20 operations at once in one page", "us/delivery", writing.burst,
             {"users": 50, "each": 20}, {}, True,
         ),
         Row(
-            "burst-1s", "the same spread over one second", "us/delivery", play.burst,
+            "burst-1s", "the same spread over one second", "us/delivery", writing.burst,
             {"users": 50, "each": 20, "spread_s": 1.0}, {}, True,
         ),
         Row(
-            "join-1000", "join a page of 1,000 annotations", "ms/join", play.joins,
+            "join-1000", "join a page of 1,000 annotations", "ms/join", visits.joins,
             {"annotations": 1_000, "count": 30, "at_once": 1}, {"count": 10},
         ),
         Row(
-            "storm", "200 cold joins of 1,000 annotations at once", "ms/join", play.joins,
+            "storm", "200 cold joins of 1,000 annotations at once", "ms/join", visits.joins,
             {"annotations": 1_000, "count": 200, "at_once": 200},
         ),
         Row(
-            "join-10000", "join a page of 10,000 annotations", "ms/join", play.joins,
+            "join-10000", "join a page of 10,000 annotations", "ms/join", visits.joins,
             {"annotations": 10_000, "count": 8, "at_once": 1},
         ),
         Row(
-            "storm-10000", "50 cold joins of 10,000 annotations at once", "ms/join", play.joins,
+            "storm-10000", "50 cold joins of 10,000 annotations at once", "ms/join", visits.joins,
             {"annotations": 10_000, "count": 50, "at_once": 50},
         ),
         Row(
-            "churn", "presence: people come and go, 100 stay", "us/event and client", play.churn,
+            "churn", "presence: people come and go, 100 stay", "us/event and client", visits.churn,
             {"stay": 100, "events": 200}, {"events": 40},
         ),
         Row(
-            "idle", "an idle connection", "KiB", play.idle,
+            "idle", "an idle connection", "KiB", visits.idle,
             {"connections": 800}, {"connections": 200},
         ),
         Row(
-            "open-page", "an open page of 50 annotations", "KiB", play.open_pages,
+            "open-page", "an open page of 50 annotations", "KiB", visits.open_pages,
             {"count": 200, "annotations": 50, "quiet_s": 75}, {"count": 50, "quiet_s": 0},
         ),
         Row(
             "offline", "20 devices return with 20 conflicting edits each", "ms/device",
-            play.offline, {"devices": 20, "edits": 20},
+            writing.offline, {"devices": 20, "edits": 20},
         ),
         Row(
             "writers", "20 pages x 1 writer + 1 page x 20, 5 operations in flight each",
-            "us/operation", play.durable, {"each": 800}, {"each": 200}, True,
+            "us/operation", writing.durable, {"each": 800}, {"each": 200}, True,
         ),
     )
 }  # fmt: skip

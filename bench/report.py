@@ -8,7 +8,7 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
-from scenarios import Figures
+from figures import Figures
 
 COLOURS = {"ours": "#0b6e4f", "relay": "#9aa0a6", "pw": "#c06c2b", "yw": "#7a5ea8", "hp": "#2f6fb0"}
 NAMES = {
