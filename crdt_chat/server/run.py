@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,17 +34,34 @@ TRIM_S = 15.0
 BACKLOG = 2_048
 
 
+DATE_S = 1.0
+"""How often uvicorn writes the time that the headers of its answers tell."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the stop is ours."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = anyio.Event()
+        self._leaving = anyio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, then tell that requests are answered."""
         await super().startup(sockets=sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """As uvicorn does, but told to end: not ten times a second, each on a core that has slept."""
+        longest = DATE_S if self.config.date_header else math.inf
+        while not await self.on_tick(0):
+            with anyio.move_on_after(longest):
+                await self._leaving.wait()
+
+    def end(self) -> None:
+        """Stop accepting, end the connections and return from `serve`."""
+        self.should_exit = True
+        self._leaving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -134,7 +152,7 @@ async def _local(app: App, config: Config) -> AsyncIterator[None]:
             try:
                 yield
             finally:
-                local.should_exit = True
+                local.end()
 
 
 def _local_config(app: Starlette) -> uvicorn.Config:
@@ -145,6 +163,7 @@ def _local_config(app: Starlette) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         proxy_headers=False,
+        date_header=False,
         timeout_graceful_shutdown=1,
     )
 
@@ -181,14 +200,12 @@ def _url(listening: socket.socket, *, secure: bool) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def _announce_when_ready(
-    server: "_Server", announce: Callable[[str], None], url: str
-) -> None:
+async def _announce_when_ready(server: _Server, announce: Callable[[str], None], url: str) -> None:
     await server.ready.wait()
     announce(url)
 
 
-async def _stop_on_signal(app: App, server: uvicorn.Server, stop: Stop) -> None:
+async def _stop_on_signal(app: App, server: _Server, stop: Stop) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         stopping = False
         async for number in signals:
@@ -201,4 +218,4 @@ async def _stop_on_signal(app: App, server: uvicorn.Server, stop: Stop) -> None:
             for accepting in server.servers:
                 accepting.close()
             await app.drain()
-            server.should_exit = True
+            server.end()

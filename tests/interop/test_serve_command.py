@@ -78,6 +78,20 @@ def test_serve_prints_the_address_that_it_answers_at(serving):
     assert b"crdt_chat_connections" in fetch(f"{url}/metrics")[1]
 
 
+def rests(running: subprocess.Popen[str]) -> int:
+    """How often its first thread has gone to sleep."""
+    status = Path(f"/proc/{running.pid}/status").read_text("ascii")
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counted by Linux")
+def test_a_server_that_nobody_asks_anything_sleeps(serving):
+    url_in(serving)
+    before = rests(serving)
+    time.sleep(2.0)  # what is measured is a length of time
+    assert rests(serving) - before < 25  # twice as often where both of uvicorn's loops tick
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_within_five_seconds_and_without_a_trace(serving, number):
     url_in(serving)
