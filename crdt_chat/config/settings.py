@@ -107,6 +107,12 @@ class Limits:
     presence_list_users: int = _setting(
         50, "users", "listed in a presence frame", "count only; the list on request"
     )
+    moderation_entries: int = _setting(
+        100,
+        "entries",
+        "flags, hidden and closed in a frame for moderators, each",
+        "counted; the oldest flags and the newest others are told",
+    )
     stop_s: float = _setting(5.0, "s", "a graceful stop", "the rest, never acknowledged, is cut")
 
     def lifted(self) -> "Limits":

@@ -52,11 +52,15 @@ GONE = (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.End
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a connection asked for: which page, as whom, with our control frames or without."""
+    """What a connection asked for: which page, as whom, with our control frames or without.
+
+    watches: it wants to be told what only moderators see.
+    """
 
     key: PageKey
     grant: Grant
     speaks_control: bool = False
+    watches: bool = False
     epoch: int | None = None
     address: str = ""
     guard: Guard | None = None
@@ -158,8 +162,10 @@ class _Connection:
                 # Unless it was revoked between its grant and this moment.
                 if peer.closing is None:
                     self._room.join(peer)
+                    told = self._services.moderators.told
                     try:
-                        await self._read()
+                        with told(self._room, peer, asked=self._visit.watches):
+                            await self._read()
                     finally:
                         self._leave()
                 self._tasks.cancel_scope.cancel()
@@ -385,5 +391,6 @@ class _Connection:
         elif body["type"] == "token" and self._visit.guard is not None:
             self._visit.guard.renew(self.peer, body.get("token"))
             self.peer.control({"type": "role", "role": self.peer.grant.role.name.lower()})
+            self.peer.retell()
             cost = self._limits.refusal_cost
         return self._pace.take(cost, self._services.clock.monotonic())

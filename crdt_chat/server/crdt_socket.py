@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from crdt_chat.errors import Malformed, NotFound, RemoteFault
+from crdt_chat.server import moderators
 from crdt_chat.server.asked import asked_by, chosen_protocol
 from crdt_chat.server.auth import Authority, covered, page_key
 from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send
@@ -67,10 +68,12 @@ class CrdtSocket:
         key = page_key(tenant, page)
         asked = asked_by(scope)
         grant = self._authority.grant(tenant, asked, page)
+        caps = query.get("caps", "").split(",")
         return Visit(
             covered(grant, key),
             grant,
-            speaks_control=CAPABILITY in query.get("caps", "").split(","),
+            speaks_control=CAPABILITY in caps,
+            watches=moderators.CAPABILITY in caps,
             epoch=_epoch(query),
             address=asked.address,
             guard=self._guard,

@@ -179,6 +179,7 @@ class Erasure:
         await store.moderation.erase(tenant, user=wanted.user, page=wanted.page, entities=entities)
         if wanted.user is not None:
             await store.trust.forget(tenant, wanted.user, content.ERASED)
+        services.moderators.erased(tenant)
 
     @staticmethod
     def _entry(services: Services, tenant: str, wanted: Wanted) -> Erased:

@@ -17,6 +17,7 @@ from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.server.auth import covered
+from crdt_chat.server.moderators import ENDS_FLAGS, open_flags
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
@@ -30,7 +31,6 @@ ACTIONS = ("hide", "unhide", "restore", "close", "reopen", "dismiss")
 REASON = 500
 """Characters of a reason."""
 
-ENDS_FLAGS = frozenset({"hide", "dismiss"})
 LATER = "the page could not be changed so: "
 
 Operations = list[tuple[str, str, Json]]
@@ -90,8 +90,8 @@ class Moderation:
             if room.page.value(_root(asked.entity), asked.entity) is None:
                 raise NotFound("there is no such annotation or comment")
             await room.settled()
-        waiting = _open_flags(await self._kept.of(key.tenant, key.page))
-        if (grant.user, asked.entity) not in {(flag["user"], flag["entity"]) for flag in waiting}:
+        waiting = open_flags(await self._kept.of(key.tenant, key.page))
+        if (grant.user, asked.entity) not in {(flag.user, flag.entity) for flag in waiting}:
             await self._note(key, grant, asked)
 
     async def act(self, key: PageKey, grant: Grant, asked: Request) -> None:
@@ -139,7 +139,7 @@ class Moderation:
             "deleted": {
                 entity: {"by": by, "content": removed[entity]} for entity, by in deleted.items()
             },
-            "flags": _open_flags(entries),
+            "flags": [_told(entry) for entry in open_flags(entries)],
             "log": [_told(entry) for entry in entries],
         }
 
@@ -194,6 +194,7 @@ class Moderation:
                 key.tenant, key.page, now, grant.user, asked.action, asked.entity, asked.reason
             )
         )
+        self._rooms.services.moderators.noted(key)
 
 
 def _moderating(grant: Grant, key: PageKey) -> None:
@@ -229,17 +230,6 @@ async def _write(
         address=asked.address,
     )
     require_admitted(verdict, LATER)
-
-
-def _open_flags(entries: Sequence[ModerationEntry]) -> list[dict[str, Any]]:
-    """The flags that no moderator has answered yet."""
-    found: dict[str, list[ModerationEntry]] = {}
-    for entry in entries:
-        if entry.action == "flag":
-            found.setdefault(entry.entity, []).append(entry)
-        elif entry.action in ENDS_FLAGS:
-            found.pop(entry.entity, None)
-    return [_told(entry) for flags in found.values() for entry in flags]
 
 
 def _told(entry: ModerationEntry) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -11,7 +12,9 @@ from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 from crdt_chat.server.channel import binary_frame, payload
 from crdt_chat.server.metrics import Traffic
-from crdt_chat.server.services import StateShare
+
+if TYPE_CHECKING:
+    from crdt_chat.server.services import StateShare
 
 OWED = 4
 """Step 1s of one peer that may wait for their answer; who asks more often is read more slowly."""
@@ -22,7 +25,7 @@ LARGE_STATE = 64 * 1024
 
 
 def nobody() -> None:
-    """The writer of a connection that has ended."""
+    """The writer of a connection that has ended, and who tells what nobody asked for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +45,8 @@ class Peer:
     last looked at. states is the process's share of state frames, large are those of this peer.
 
     What it is told goes to its socket at once (`write`) if that is free and nothing waits; else into
-    the outbox, and `wake` starts its connection's writer.
+    the outbox, and `wake` starts its connection's writer. retell tells a moderator anew what only
+    moderators see: another grant counts, or frames may be lost.
     """
 
     id: int
@@ -64,12 +68,13 @@ class Peer:
     closing: RemoteFault | None = None
     sending_since: float | None = None
     unsent: int = 0
-    states: StateShare | None = None
+    states: "StateShare | None" = None
     large: list[bytes] = field(default_factory=list)
     abort: Callable[[], None] | None = None
     backlog: Callable[[], int] | None = None
     write: Callable[[bytes], bool] | None = None
     wake: Callable[[], None] = nobody
+    retell: Callable[[], None] = nobody
     traffic: Traffic = field(default_factory=Traffic)
     _relief: anyio.Event | None = None
 
@@ -199,6 +204,7 @@ class Peer:
         changed, self.grant = grant.role is not self.grant.role, grant
         if changed:
             self.control({"type": "role", "role": grant.role.name.lower()})
+            self.retell()
 
     def acknowledge(self, frames: int) -> None:
         """Its first `frames` sync frames are durable: a client with caps is told."""

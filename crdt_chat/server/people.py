@@ -110,9 +110,10 @@ class People:
             peer.send(frame)
 
     def refresh(self, peer: Peer) -> None:
-        """Tell a peer that was too slow for presence who is here now."""
+        """Tell a peer that was too slow for presence who is here now, and what else it may have missed."""
         self.send_states(peer)
         self._count_for(peer)
+        peer.retell()
 
     def renew(self) -> None:
         """Give stock clients one combined renewal: they drop whoever is silent for 30 s.

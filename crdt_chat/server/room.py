@@ -86,6 +86,7 @@ class Room:
         self._admission = Admission(self.key, loaded, self.archive, self.turn, self.services)
         self.states.clear()
         self._commits.restart(loaded.seq)
+        self.services.moderators.changed(self.key)
 
     @property
     def dirty(self) -> bool:
@@ -358,6 +359,7 @@ class Room:
         told = fan_out(self.peers.values(), prepared.frame, batch.author, result.seq)
         self.services.metrics.traffic.sent(len(prepared.frame), told)
         batch.release()
+        self.services.moderators.changed(self.key)
         events = zip(result.timestamps, prepared.commit.events, strict=True)
         for number, (timestamp, entry) in enumerate(events, 1):
             if number % self.services.slices.events == 0:

@@ -14,6 +14,7 @@ from crdt_chat.config import Config, Limits
 from crdt_chat.errors import LocalFault
 from crdt_chat.server.addresses import Addresses
 from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.moderators import Moderators
 from crdt_chat.server.refusals import Refusals
 from crdt_chat.server.turn import Aside, Beside, Slices
 from crdt_chat.server.words import broken
@@ -141,6 +142,7 @@ class Services:
     states: StateShare = field(init=False)
     addresses: Addresses = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
+    moderators: Moderators = field(init=False)
     stamps: Callable[[], int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +150,7 @@ class Services:
         self.slices = Slices.of(self.limits.slice_ms)
         self.states = StateShare(self.limits.state_frames_bytes)
         self.addresses = Addresses(self.limits.connections_per_address)
+        self.moderators = Moderators(self)
 
     def start(
         self,

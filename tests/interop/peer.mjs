@@ -62,6 +62,7 @@ const verbs = {
   states: (peer) => peer.states(),
   setState: (peer, { state }) => { peer.setState(state); return true },
   kept: (peer) => peer.traffic.kept,
+  controls: (peer) => peer.controls,
   forget: (peer) => { peer.traffic.clear(); return true },
   wait: (peer, { wanted, seconds }) => peer.wait(wanted, seconds)
 }

@@ -1,4 +1,5 @@
 // One stock browser: Y.Doc + y-websocket's WebsocketProvider over the `ws` package, every frame counted.
+import { readVarString } from 'lib0/decoding'
 import { Awareness } from 'y-protocols/awareness'
 import { WebsocketProvider } from 'y-websocket'
 import WebSocket from 'ws'
@@ -70,6 +71,11 @@ export class Browser {
       WebSocketPolyfill: countingSocket(this)
     })
     this.replica.remote = this.provider
+    this.controls = []
+    // What a page adds to a stock provider that asks for our control frames.
+    if (params.caps !== undefined) {
+      this.provider.messageHandlers[100] = (_encoder, decoder) => { this.controls.push(JSON.parse(readVarString(decoder))); this.wake() }
+    }
     this.listen()
     if (connect) this.provider.connect()
   }
@@ -129,6 +135,7 @@ export class Browser {
       closes: (least) => this.closes.length >= least,
       dials: (least) => this.dials >= least,
       state: ([client, key, value]) => stable(this.awareness.getStates().get(client)?.[key]) === stable(value),
+      control: (wanted) => Object.entries(wanted).every(([name, value]) => stable(this.controls.at(-1)?.[name]) === stable(value)),
       states: (count) => this.awareness.getStates().size === count,
       has: (entries) => entries.every(([root, key]) => this.doc.getMap(root).has(key)),
       lacks: (entries) => entries.every(([root, key]) => !this.doc.getMap(root).has(key)),

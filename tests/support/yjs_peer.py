@@ -302,6 +302,8 @@ class YjsBrowser(YjsReplica):
 
         synced, connected, denied: bool · closes, dials: at least so many · states: awareness states
         · state: (Yjs client id, property, value of its awareness state)
+
+        · control: properties of the newest control frame
         · has, lacks: [(root, key), ...] · value: (root, key, value) · count: (root, entries)
         · content: everything.
         """
@@ -359,6 +361,10 @@ class YjsBrowser(YjsReplica):
     def frames(self, way: Literal["in", "out"]) -> list[bytes]:
         """Every frame of the current record, if the browser was made with keep=True."""
         return [_bytes(text) for text in self.peers.ask("kept", self.name)[way]]
+
+    def controls(self) -> list[dict[str, Json]]:
+        """The control frames it was sent, if its `params` have `caps`."""
+        return list(self.peers.ask("controls", self.name))
 
     def forget(self) -> None:
         """Start counters and record of frames anew."""

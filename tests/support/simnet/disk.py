@@ -13,6 +13,7 @@ import anyio
 
 from store.errors import Closed, Unavailable
 from store.memory import MemoryStore
+from store.moderation import Moderated
 from store.records import (
     Appended,
     CommitResult,
@@ -79,6 +80,11 @@ class Handle:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.dead = False
+
+    @property
+    def moderation(self) -> Moderated:
+        """What was flagged and moderated; the disk's own, without its delays."""
+        return self._disk.kept.moderation
 
     async def _reach(self) -> None:
         """Before and after each access: the process may be killed at either point."""

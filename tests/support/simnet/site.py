@@ -41,11 +41,18 @@ class Site:
         return room
 
     def dial(
-        self, grant: Grant = ADA, *, caps: bool = True, quality: Quality = PERFECT, page: str = "p"
+        self,
+        grant: Grant = ADA,
+        *,
+        caps: bool = True,
+        quality: Quality = PERFECT,
+        page: str = "p",
+        watches: bool = False,
     ) -> "Caller":
         caller = Caller()
         caller.link = Link(caller, Random(3), replace(quality), lambda _link, _frame: None)
-        self.process.accept(caller.link, Visit(PageKey("t", page), grant, speaks_control=caps))
+        visit = Visit(PageKey("t", page), grant, speaks_control=caps, watches=watches)
+        self.process.accept(caller.link, visit)
         return caller
 
     async def write(self, name: str = "a1", title: str = "x") -> None:

@@ -1,0 +1,325 @@
+"""What moderators are told on their sockets, who else is told nothing, and when; in virtual time."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from simnet.site import ADA, KEY, T0, Caller, Site, at_a_site
+
+from crdt_chat.config import Limits
+from crdt_chat.identity import Grant, Role
+from crdt_chat.protocol import wire
+from crdt_chat.server.moderation import Moderation, Request
+from crdt_chat.server.moderators import AGAIN_S, EXCERPT, PAUSE_S
+from store.errors import Unavailable
+
+MOD = Grant("t", "mod", "Mod", Role.MODERATOR)
+BOB = Grant("t", "bob", "Bob", Role.COMMENTER)
+LONG = 30.0
+
+
+def now(site: Site) -> int:
+    return site.process.rooms.services.clock.now()
+
+
+def verbs(site: Site) -> Moderation:
+    kept = site.disk.kept
+    return Moderation(site.process.rooms, kept.moderation, kept.trust)
+
+
+async def act(site: Site, action: str, entity: str, reason: str = "", grant: Grant = MOD) -> None:
+    await verbs(site).act(KEY, grant, Request(action, entity, reason))
+
+
+async def flag(site: Site, entity: str, reason: str = "", grant: Grant = BOB) -> None:
+    await verbs(site).flag(KEY, grant, Request("flag", entity, reason))
+
+
+async def told(caller: Caller, **wanted: Any) -> dict[str, Any]:
+    """The newest frame for moderators, once it has these fields."""
+
+    def found() -> bool:
+        frames = caller.controls("moderation")
+        return bool(frames) and wanted.items() <= frames[-1].items()
+
+    await caller.until(found)
+    return caller.controls("moderation")[-1]
+
+
+def counts(flags: int = 0, hidden: int = 0, closed: int = 0) -> dict[str, int]:
+    return {"flags": flags, "hidden": hidden, "closed": closed}
+
+
+def test_a_moderator_is_told_at_join_and_of_each_change_with_its_reason() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        await flag(site, "a1", "spam")
+        mod = site.dial(MOD, watches=True)
+        frame = await told(mod, counts=counts(flags=1))
+        assert frame["moderates"] is True
+        at = frame["flags"][0].pop("at")
+        assert abs(at - now(site)) < 10_000
+        assert frame["flags"] == [{"entity": "a1", "user": "bob", "reason": "spam"}]
+        await act(site, "hide", "a1", "off topic")
+        frame = await told(mod, counts=counts(hidden=1))
+        [hidden] = frame["hidden"]
+        assert (hidden["entity"], hidden["by"], hidden["reason"]) == ("a1", "mod", "off topic")
+        assert (hidden["creator"], hidden["excerpt"]) == ("ada", "words")
+        await act(site, "unhide", "a1")
+        await told(mod, counts=counts())
+        await act(site, "close", "page", "enough")
+        frame = await told(mod, counts=counts(closed=1))
+        await mod.until(lambda: mod.controls("moderation")[-1]["closed"][0]["reason"] == "enough")
+        assert frame["closed"][0]["by"] == "mod"
+        await act(site, "reopen", "page")
+        await told(mod, counts=counts())
+
+    at_a_site(story)
+
+
+def test_what_a_crdt_client_closes_is_told_without_a_reason_of_another_time() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await act(site, "close", "a1", "enough")
+        await told(mod, counts=counts(closed=1))
+        await act(site, "reopen", "a1")
+        await told(mod, counts=counts())
+        value = {"by": "mod", "at": now(site), "closed": True}
+        async with site.process.rooms.open(KEY) as room:
+            await room.write([("closed", "a1", value)], MOD)
+        frame = await told(mod, counts=counts(closed=1))
+        expected = {"entity": "a1", "by": "mod", "at": value["at"], "reason": ""}
+        assert frame["closed"] == [expected]
+
+    at_a_site(story)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.COMMENTER, Role.EDITOR])
+def test_who_does_not_moderate_is_told_nothing_however_she_asks(role: Role) -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        eve = site.dial(Grant("t", "eve", "Eve", role), watches=True)
+        eve.say(wire.control({"type": "moderation"}))
+        eve.say(wire.control({"type": "moderation", "moderates": True}))
+        mod = site.dial(MOD, watches=True)
+        unasked = site.dial(MOD)
+        await flag(site, "a1", "spam")
+        await act(site, "close", "a1", "enough")
+        await told(mod, counts=counts(flags=1, closed=1))
+        await anyio.sleep(LONG)
+        assert eve.controls("moderation") == unasked.controls("moderation") == []
+
+    at_a_site(story)
+
+
+def test_a_stock_client_with_this_capability_alone_gets_these_frames_alone() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, caps=False, watches=True)
+        await told(mod, counts=counts())
+        await anyio.sleep(LONG)
+        kinds = {message.body["type"] for message in mod.heard if isinstance(message, wire.Control)}
+        assert kinds == {"moderation"}
+
+    at_a_site(story)
+
+
+def test_a_role_gives_and_takes_it_on_the_live_socket() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        await flag(site, "a1", "spam")
+        eve = site.dial(Grant("t", "eve", "Eve", Role.EDITOR), watches=True)
+        await eve.until(lambda: bool(eve.controls("hello")))
+        [peer] = site.room.peers.values()
+        peer.regrant(replace(peer.grant, role=Role.MODERATOR))
+        await told(eve, counts=counts(flags=1))
+        peer.regrant(replace(peer.grant, role=Role.COMMENTER))
+        await told(eve, moderates=False)
+        before = len(eve.controls("moderation"))
+        assert eve.controls("moderation")[-1] == {"type": "moderation", "moderates": False}
+        await act(site, "close", "a1", "enough")
+        await anyio.sleep(LONG)
+        assert len(eve.controls("moderation")) == before
+        peer.regrant(replace(peer.grant, role=Role.ADMIN))
+        await told(eve, counts=counts(flags=1, closed=1))
+
+    at_a_site(story)
+
+
+def test_the_power_that_ends_while_a_frame_is_made_ends_before_it() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        eve = site.dial(MOD, watches=True)
+        await told(eve, counts=counts())
+        [peer] = site.room.peers.values()
+        await flag(site, "a1", "secret")
+        peer.regrant(replace(peer.grant, role=Role.EDITOR))
+        await anyio.sleep(LONG)
+        assert "secret" not in str(eve.heard)
+
+    at_a_site(story)
+
+
+def test_nothing_is_told_that_is_not_durable() -> None:
+    """While the disk is full nothing is hidden for anybody, and no frame says so."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        site.disk.full = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tried, site)
+            await anyio.sleep(LONG)
+            assert mod.controls("moderation")[-1]["counts"] == counts()
+            late = site.dial(MOD, watches=True)
+            await anyio.sleep(LONG)
+            assert not any(frame["hidden"] for frame in late.controls("moderation"))
+            tasks.cancel_scope.cancel()
+        site.disk.full = False
+        await mod.until(lambda: not site.room.suspended)
+        await act(site, "hide", "a1", "this time")
+        frame = await told(mod, counts=counts(hidden=1))
+        assert frame["hidden"][0]["reason"] == "this time"
+        await told(late, counts=counts(hidden=1))
+
+    at_a_site(story)
+
+
+async def _tried(site: Site) -> None:
+    while True:
+        try:
+            await act(site, "hide", "a1", "never durable")
+        except Exception:  # noqa: BLE001 - whatever it is told, it tries again
+            await anyio.sleep(1)
+
+
+def test_changes_that_come_together_are_told_together() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        before = len(mod.controls("moderation"))
+        began = anyio.current_time()
+        for number in range(40):
+            await flag(site, "a1", grant=Grant("t", f"u{number}", "U", Role.COMMENTER))
+        await told(mod, counts=counts(flags=40))
+        frames = len(mod.controls("moderation")) - before
+        assert frames <= 2 + (anyio.current_time() - began) / PAUSE_S
+
+    at_a_site(story)
+
+
+def test_of_more_than_the_limit_the_oldest_flags_and_the_newest_closings_are_told() -> None:
+    async def story(site: Site) -> None:
+        for number in range(4):
+            await site.write(f"a{number}")
+            await flag(site, f"a{number}")
+            await act(site, "close", f"a{number}")
+            await anyio.sleep(1)
+        mod = site.dial(MOD, watches=True)
+        frame = await told(mod, counts=counts(flags=4, closed=4))
+        assert [flag["entity"] for flag in frame["flags"]] == ["a0", "a1", "a2"]
+        assert [closed["entity"] for closed in frame["closed"]] == ["a3", "a2", "a1"]
+        await act(site, "dismiss", "a0")
+        frame = await told(mod, counts=counts(flags=3, closed=4))
+        assert [flag["entity"] for flag in frame["flags"]] == ["a1", "a2", "a3"]
+
+    at_a_site(story, replace(Limits(), moderation_entries=3))
+
+
+def test_of_what_is_hidden_a_frame_holds_the_beginning_only() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        body = "x" * 9_000
+        replies = [
+            ("comments", f"a1/c{number}", {"creator": "ada", "created": T0, "body": body})
+            for number in range(20)
+        ]
+        async with site.process.rooms.open(KEY) as room:
+            await room.write(replies, ADA)
+        await act(site, "hide", "a1/c0")
+        await act(site, "hide", "a1")
+        mod = site.dial(MOD, watches=True)
+        frame = await told(mod, counts=counts(hidden=2))
+        found = {entry["entity"]: entry["excerpt"] for entry in frame["hidden"]}
+        assert found == {"a1": "words", "a1/c0": body[:EXCERPT]}
+        assert len(json.dumps(frame)) < 1_000
+
+    at_a_site(story)
+
+
+def test_a_moderator_who_does_not_read_is_told_the_newest_when_she_does() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        [peer] = site.room.peers.values()
+        wake, peer.wake = peer.wake, lambda: None
+        peer.outbox.push(wire.control({"type": "large", "text": "x" * peer.outbox.limit}))
+        await flag(site, "a1", "spam")
+        await anyio.sleep(5)
+        assert peer.outbox.stale_presence
+        assert len(peer.outbox.frames) == 1
+        peer.wake = wake
+        peer.wake()
+        await told(mod, counts=counts(flags=1))
+
+    at_a_site(story)
+
+
+def test_what_is_erased_is_not_told_again() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        await flag(site, "a1", "bob's words")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts(flags=1))
+        await site.disk.kept.moderation.erase("t", user="bob")
+        site.process.rooms.services.moderators.erased("t")
+        frame = await told(mod, counts=counts())
+        assert "bob" not in str(frame)
+
+    at_a_site(story)
+
+
+def test_a_store_that_does_not_answer_is_asked_again() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        await flag(site, "a1")
+        moderation, calls = site.disk.kept.moderation, []
+        reading = moderation.of
+
+        async def failing(tenant: str, page: str) -> Any:
+            calls.append(page)
+            if len(calls) < 3:
+                raise Unavailable("the disk does not answer")
+            return await reading(tenant, page)
+
+        moderation.of = failing  # type: ignore[method-assign]
+        mod = site.dial(MOD, watches=True)
+        began = anyio.current_time()
+        await told(mod, counts=counts(flags=1))
+        assert anyio.current_time() - began > 2 * AGAIN_S
+
+    at_a_site(story)
+
+
+def test_nothing_is_kept_of_a_page_that_no_moderator_looks_at() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        desks = site.process.rooms.services.moderators
+        one, two = site.dial(MOD, watches=True), site.dial(MOD, watches=True)
+        await told(one, counts=counts())
+        await told(two, counts=counts())
+        one.link.close()
+        await flag(site, "a1")
+        await told(two, counts=counts(flags=1))
+        two.link.close()
+        await anyio.sleep(1)
+        assert len(desks) == 0
+        await flag(site, "a1", grant=ADA)
+
+    at_a_site(story)
