@@ -36,9 +36,9 @@ def backup(source: Path, target: Path) -> None:
 
 
 def carry_over(old: Path, new: Path) -> None:
-    """Take over what must outlive a restore of an older copy: tenants, revocations, roles, audit log.
+    """Take over what must outlive a restore of an older copy: who may come, and the audit log.
 
-    A key that was taken back since, or a role, must not be good again.
+    A key that was taken back since, a role or a secret that was renewed, must not be good again.
 
     `new` may be open elsewhere, `old` may not be damaged. Raises sqlite3.Error.
     """
@@ -49,7 +49,7 @@ def carry_over(old: Path, new: Path) -> None:
         for table in ("audit", "revocation"):
             newer = f"WHERE id > (SELECT coalesce(max(id), 0) FROM main.{table})"  # noqa: S608
             db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table} {newer}")  # noqa: S608
-        for table in ("tenant", "tenant_role"):
+        for table in ("tenant", "tenant_role", "server_secret"):
             db.execute(f"DELETE FROM main.{table}")  # noqa: S608
             db.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table}")  # noqa: S608
         if db.execute("SELECT 1 FROM old.sqlite_master WHERE name = 'clock'").fetchone():

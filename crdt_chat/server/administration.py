@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from crdt_chat.config import BadSetting, Config
-from crdt_chat.errors import Forbidden, Malformed, NotFound
+from crdt_chat.errors import Forbidden, Malformed, NotFound, Restarting
 from crdt_chat.server import tokens
 from crdt_chat.server.auth import OPERATOR, OPERATORS, Authority
 from crdt_chat.server.guard import Guard
@@ -258,12 +258,17 @@ class Administration:
         return [asdict(row) | {"detail": json.loads(row.detail)} for row in rows]
 
     async def renew_secret(self, caller: Caller) -> None:
-        """A new secret of this server: operators', visitors' and sessions' tokens end with the old."""
+        """A new secret of this server: operators', visitors' and sessions' tokens end with the old.
+
+        Everybody who is connected has to come again: what the old one signed may say anything.
+        """
         caller.require_operator()
         entry = self._entry(caller, OPERATORS, "secret.renew", OPERATORS, {})
         async with self._changing:
             fresh = secrets.token_bytes(32)
             self.authority.renew(await self.trust.server_secret(fresh, renew=True))
+            self.authority.tickets.clear()
+            self._guard.dismiss(Restarting("show again who you are"))
             await self.trust.note([entry])
 
     async def note_backup(self, caller: Caller, said: Mapping[str, object]) -> None:

@@ -26,6 +26,9 @@ TICK_S = 0.2
 CUT_OFF_S = 0.6
 """How long a session that must end may take for what is queued for it."""
 
+SPARE = 1_000
+"""Deadlines that may be kept of sessions that have left, or have brought a fresh token since."""
+
 
 class Session(Protocol):
     """A connection as the guard sees it: whoever judges its operations reads `grant` each time."""
@@ -140,8 +143,14 @@ class Guard:
                 self._ask(number, watched)
 
     def _set_deadline(self, number: int, watched: Watched) -> None:
-        if watched.base.expires is not None:
-            heapq.heappush(self._deadlines, (watched.base.expires, number))
+        if watched.base.expires is None:
+            return
+        heapq.heappush(self._deadlines, (watched.base.expires, number))
+        if len(self._deadlines) > 2 * len(self._watched) + SPARE:
+            # Tokens may be good for years: what nobody waits for any more must not stay as long.
+            found = ((each.base.expires, number) for number, each in self._watched.items())
+            self._deadlines = [(at, number) for at, number in found if at is not None]
+            heapq.heapify(self._deadlines)
 
     def _ask(self, number: int, watched: Watched) -> None:
         if watched.ended is not None:
@@ -150,11 +159,20 @@ class Guard:
             grant = self._authority.reconsider(watched.base)
         except RemoteFault as fault:
             log.info("a session ends", extra={"tenant": watched.key.tenant, "reason": str(fault)})
-            watched.ended = self._monotonic()
-            self._ending[number] = watched
-            watched.session.close(fault)
+            self._end(number, watched, fault)
         else:
             watched.session.regrant(grant)
+
+    def dismiss(self, fault: RemoteFault) -> None:
+        """End all sessions: whoever may come back has to say again who she is."""
+        for number, watched in list(self._watched.items()):
+            if watched.ended is None:
+                self._end(number, watched, fault)
+
+    def _end(self, number: int, watched: Watched, fault: RemoteFault) -> None:
+        watched.ended = self._monotonic()
+        self._ending[number] = watched
+        watched.session.close(fault)
 
     async def run(self) -> None:
         """Look after deadlines for as long as the server runs."""

@@ -62,6 +62,11 @@ class Tickets:
             raise Unauthorized("this ticket is used, too old, or for something else")
         return found.grant
 
+    def clear(self) -> None:
+        """None of those that are waiting is good any more."""
+        self._waiting.clear()
+        self._users.clear()
+
     def _forget_old(self) -> None:
         now = self._monotonic()
         while self._waiting:

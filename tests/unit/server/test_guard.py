@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 import pytest
 
 from crdt_chat.config import Config, KeySettings, TenantSettings
-from crdt_chat.errors import Forbidden, Malformed, RemoteFault, Unauthorized
+from crdt_chat.errors import Forbidden, Malformed, RemoteFault, Restarting, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server import tokens
+from crdt_chat.server.administration import Administration, Caller
 from crdt_chat.server.asked import Asked
 from crdt_chat.server.auth import Authority
-from crdt_chat.server.guard import CUT_OFF_S, Guard
+from crdt_chat.server.guard import CUT_OFF_S, SPARE, Guard
 from crdt_chat.server.revocations import Revocations
 from crdt_chat.server.tenants import Tenants
 from crdt_chat.server.tickets import Tickets
+from store.memory import MemoryStore
 from store.tenants import RevocationRow, RoleRow
 
 START = 1_800_000_000
@@ -99,6 +101,36 @@ def test_expiry_closes_and_then_cuts_off(guard, time):
         assert other.fault is None
         assert not other.cut
     assert len(guard) == 0
+
+
+def test_deadlines_of_those_who_left_or_brought_fresh_tokens_are_not_kept(authority, guard, time):
+    session = Session(ADA)
+    with guard.watch(session, PAGE):
+        for number in range(2 * SPARE):
+            guard.renew(session, token(authority, expires=START + 1_000_000 + number))
+            with guard.watch(Session(replace(ADA, user="bob", expires=START + 1e9)), PAGE):
+                pass
+            assert len(guard._deadlines) <= SPARE + 4
+        guard.renew(session, token(authority, expires=START + 120))
+        time.seconds += 120
+        guard.tick()
+        assert isinstance(session.fault, Unauthorized)
+
+
+def test_who_is_dismissed_is_told_and_then_cut_off(guard, time):
+    session, ending = Session(replace(ADA, expires=None)), Session(replace(ADA, user="bob"))
+    with guard.watch(ending, PAGE, ending.abort):
+        time.seconds += 60
+        guard.tick()
+        with guard.watch(session, PAGE, session.abort):
+            guard.dismiss(Restarting("come again"))
+            assert isinstance(session.fault, Restarting)
+            assert not session.cut
+            # Who was to end before is told that, and not to come again.
+            assert isinstance(ending.fault, Unauthorized)
+            time.seconds += CUT_OFF_S
+            guard.tick()
+            assert session.cut
 
 
 def test_one_who_leaves_in_time_is_not_cut_off(guard, time):
@@ -237,3 +269,16 @@ def test_the_demo_is_for_this_machine_unless_it_is_opened(authority):
         authority.grant("demo", Asked(user="ada", local=True, origins=elsewhere))
     authority.tenants.config = replace(authority.config, open_tenants=("demo",))
     assert authority.grant("demo", Asked(user="ada")).user == "ada"
+
+
+@pytest.mark.anyio
+async def test_who_is_here_when_the_servers_secret_is_renewed_has_to_come_again(authority, guard):
+    visitor = authority.new_visitor("club", "Eve")
+    ticket = authority.tickets.issue(visitor, None)
+    session = Session(visitor)
+    with guard.watch(session, PageKey("club", "p")):
+        administration = Administration(authority, guard, MemoryStore().trust)
+        await administration.renew_secret(Caller("op", "here"))
+        assert isinstance(session.fault, Restarting)
+    with pytest.raises(Unauthorized):
+        authority.tickets.redeem(ticket, "club", None)

@@ -92,6 +92,23 @@ def test_what_the_old_database_knew_of_epochs_and_people_counts(config, backup):
         assert ("revoke.user",) in db.execute("SELECT action FROM audit").fetchall()
 
 
+def test_a_secret_that_was_renewed_since_the_backup_is_not_good_again(config, backup):
+    async def renewed():
+        store = open_store(config.db)
+        await store.trust.server_secret(b"fresh" * 7, renew=True)
+        await store.close()
+
+    async def secret():
+        store = open_store(config.db)
+        found = await store.trust.server_secret(b"another" * 5)
+        await store.close()
+        return found
+
+    anyio.run(renewed)
+    restore(config, backup)
+    assert anyio.run(secret) == b"fresh" * 7
+
+
 def of_schema_4(source, target):
     """The same pages in the tables of the version before the index and the seals."""
     with closing(sqlite3.connect(target, isolation_level=None)) as db:
