@@ -35,12 +35,12 @@ class Arrival:
     broke a rule, once judged.
     """
 
-    dropped = False
-    lacks = False
-    bare = 0
+    __slots__ = ("bare", "claimed", "deleted", "drafts", "dropped", "lacks", "placed", "refused")
 
     def __init__(self, deleted: Ranges) -> None:
         self.deleted = deleted
+        self.dropped = self.lacks = False
+        self.bare = 0
         self.drafts: dict[tuple[str, str], Draft] = {}
         self.placed: dict[int, list[Placed]] = {}
         self.claimed: list[tuple[int, str]] = []

@@ -41,19 +41,30 @@ class Draft:
     rivals: how many of the items begin an entry that somebody had begun already.
     """
 
-    # Set on few drafts only: one is made for every key of every update.
-    removes = False
-    leaf: Item | None = None
-    effect: Effect = "none"
-    before: Json = None
-    after: Json = None
-    doubled = False
-    judged = False
-    refusal: Fault | None = None
-    fate: Fate = "kept"
-    mended = True
-    swept = False
-    rivals = 0
+    __slots__ = (
+        "_grown",
+        "_kept",
+        "_kept_last",
+        "after",
+        "before",
+        "burnt",
+        "doubled",
+        "effect",
+        "entry",
+        "fate",
+        "items",
+        "judged",
+        "leaf",
+        "live",
+        "mended",
+        "name",
+        "refusal",
+        "removes",
+        "rivals",
+        "root",
+        "swept",
+        "tip",
+    )
 
     def __init__(
         self, root: str, name: str, entry: Entry | None, burnt: Burnt | None = None
@@ -63,6 +74,15 @@ class Draft:
         self.entry = entry
         self.burnt = burnt
         self.items: list[Item] = []
+        self.removes = self.doubled = self.judged = self.swept = False
+        self.leaf: Item | None = None
+        self.effect: Effect = "none"
+        self.before: Json = None
+        self.after: Json = None
+        self.refusal: Fault | None = None
+        self.fate: Fate = "kept"
+        self.mended = True
+        self.rivals = 0
         # The new branch: the first `_kept` stretches of the entry's, the last of them ending at clock
         # `_kept_last`, and then `_grown`.
         self._grown: list[Stretch] = []

@@ -27,13 +27,29 @@ class Hearing:
     new may say it was made.
     """
 
-    patient = False
-    past = False
-    hides: frozenset[str] = frozenset()
-    shows: frozenset[str] = frozenset()
-    full = False
-    latest = MAX_INTEGER
-    _named: dict[str, list[Entry]] | None = None
+    __slots__ = (
+        "_created",
+        "_entered",
+        "_lifted",
+        "_named",
+        "_reacting",
+        "annotations",
+        "arrival",
+        "comments",
+        "content",
+        "encoded",
+        "full",
+        "hides",
+        "latest",
+        "ledger",
+        "limits",
+        "moderates",
+        "past",
+        "patient",
+        "powers",
+        "shows",
+        "user",
+    )
 
     def __init__(
         self, arrival: Arrival, content: Content, grant: Grant, limits: PageLimits
@@ -48,6 +64,11 @@ class Hearing:
         self.limits = limits
         self.annotations = self.ledger.annotations
         self.comments = self.ledger.comments
+        self.patient = self.past = self.full = False
+        self.hides: frozenset[str] = frozenset()
+        self.shows: frozenset[str] = frozenset()
+        self.latest = MAX_INTEGER
+        self._named: dict[str, list[Entry]] | None = None
         self._created: dict[str, Past] = {}
         self._lifted: set[tuple[str, str]] = set()
         self._entered: set[str] = set()

@@ -21,6 +21,8 @@ class Outgoing:
     sender's own bytes did not say just this, so that she must get it, too.
     """
 
+    __slots__ = ("altered", "deleted", "refused", "structs")
+
     def __init__(self, *, altered: bool) -> None:
         self.structs: dict[int, list[Struct]] = {}
         self.deleted: dict[int, list[tuple[int, int]]] = {}
