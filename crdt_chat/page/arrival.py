@@ -11,7 +11,7 @@ from crdt_chat.page.index import BURNT, OFF, Burnt, Entry, Index
 from crdt_chat.page.ledger import Ledger
 from crdt_chat.page.order import integration_order, trim
 from crdt_chat.page.ownership import claim
-from crdt_chat.page.update import Id, Item, Ranges, Struct, Update
+from crdt_chat.page.update import Id, Item, Struct, Update
 from crdt_chat.page.verdict import Sync
 
 _NO_ROOT: Final = "\udc00"
@@ -28,17 +28,17 @@ Placed = tuple[Struct, Draft | None, int]
 class Arrival:
     """The new part of one update; nothing of it is applied yet.
 
-    deleted: the delete set as sent. drafts: what it does, per root and name, in the order of the first
+    update: all of it, as it came. drafts: what it does, per root and name, in the order of the first
     mention. placed: per client the new structs in the order of their clocks. claimed: client ids that
     now belong to the sender. dropped: structs under another user's id were left out. lacks: something
     is missing that a later step 2 may bring. bare: how many Gc structs came. refused: the drafts that
     broke a rule, once judged.
     """
 
-    __slots__ = ("bare", "claimed", "deleted", "drafts", "dropped", "lacks", "placed", "refused")
+    __slots__ = ("bare", "claimed", "drafts", "dropped", "lacks", "placed", "refused", "update")
 
-    def __init__(self, deleted: Ranges) -> None:
-        self.deleted = deleted
+    def __init__(self, update: Update) -> None:
+        self.update = update
         self.dropped = self.lacks = False
         self.bare = 0
         self.drafts: dict[tuple[str, str], Draft] = {}
@@ -89,7 +89,7 @@ def survey(
 
     Raises Malformed for cycles and for the RIVALS of one entry.
     """
-    arrival = Arrival(update.deleted)
+    arrival = Arrival(update)
     foreign: set[int] = set()
     if update.structs:
         found = trim(update, index)
@@ -111,7 +111,7 @@ def survey(
 
 def retrace(update: Update, index: Index) -> Arrival:
     """All of a stored page's state, sorted into drafts. Raises Malformed for a state that no gate wrote."""
-    arrival = Arrival(update.deleted)
+    arrival = Arrival(update)
     if update.structs:
         _sort(arrival, integration_order(update.structs), index, ())
     for draft in arrival.drafts.values():
@@ -181,7 +181,7 @@ def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict
 
     "Trim: deletions of dead items"; "in a step 2 unknown delete ranges are ignored".
     """
-    for client, ranges in arrival.deleted.items():
+    for client, ranges in arrival.update.deleted.items():
         if strict and ranges[-1][1] > index.next(client) and client not in foreign:
             placed = arrival.placed.get(client)
             last = placed[-1][0] if placed else None

@@ -22,7 +22,7 @@ SMALL: Final = 64 * 1024
 
 def _in_pieces(update: bytes) -> Iterable[bytes]:
     """A stored update as Yjs is given it. Raises Malformed."""
-    return [update] if len(update) <= SMALL else pieces(*decode(update))
+    return [update] if len(update) <= SMALL else pieces(*decode(update)[:2])
 
 
 class Content:

@@ -222,7 +222,7 @@ class Hearing:
 
     def _named_entries(self) -> Iterable[Entry]:
         """The live entries of which the sender's delete set names any version."""
-        for client, ranges in self.arrival.deleted.items():
+        for client, ranges in self.arrival.update.deleted.items():
             for first, end in ranges:
                 for owner in self.content.index.owners(client, first, end):
                     if isinstance(owner, Entry) and owner.live:

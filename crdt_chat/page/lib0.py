@@ -66,10 +66,18 @@ def read_uint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def read_client(data: bytes, at: int) -> tuple[int, int]:
-    """A client id: five bytes mostly, and mostly five that were read before."""
+def read_client(data: bytes, at: int) -> tuple[int, int, int]:
+    """A client id and the number behind it: its clock, or how much of it follows.
+
+    The id has five bytes mostly, and mostly five that were read before.
+    """
     client = _of_five(data[at : at + 5])
-    return read_uint(data, at) if client is None else (client, at + 5)
+    if client is None:
+        client, at = read_uint(data, at)
+    else:
+        at += 5
+    number, at = read_uint(data, at)
+    return client, number, at
 
 
 @lru_cache(maxsize=1024)

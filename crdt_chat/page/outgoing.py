@@ -10,7 +10,7 @@ from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Index, Owner
 from crdt_chat.page.pieces import STRUCTS, is_big, pieces
-from crdt_chat.page.update import Gc, Item, Struct, encode
+from crdt_chat.page.update import Gc, Item, Struct, Update, encode
 from crdt_chat.page.verdict import Change, Repair
 
 
@@ -29,8 +29,11 @@ class Outgoing:
         self.refused: list[tuple[int, int, int, Repair]] = []
         self.altered = altered
 
-    def encode(self) -> bytes:
+    def encode(self, came: Update) -> bytes:
         """The canonical update; b"" for nothing at all."""
+        # Most goes on just as it came. Items are equal only if their bytes are, too: `raw` is of them.
+        if came.raw and self.structs == came.structs and self.deleted == came.deleted:
+            return came.raw
         return encode(self.structs, self.deleted) if self.structs or self.deleted else b""
 
     def pieces(self, update: bytes) -> Iterable[bytes]:
@@ -94,7 +97,7 @@ def _emit(
         _emit_deleted(out, struct)
         outgoing.delete(struct.client, struct.clock, struct.length)
         if struct.values is not None:
-            ranges = arrival.deleted.get(struct.client)
+            ranges = arrival.update.deleted.get(struct.client)
             if not covers(ranges, struct.clock, struct.clock + struct.length):
                 outgoing.altered = True
 

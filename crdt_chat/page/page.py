@@ -200,7 +200,7 @@ class Page:
     def _draft_operations(self, operations: Sequence[tuple[str, str, Json]]) -> Arrival:
         """The server's operations as if a client of its own had sent them; the last on a key counts."""
         index = self._content.index
-        arrival = Arrival({})
+        arrival = Arrival(Update({}, {}))
         clock = index.next(self._server)
         for (root, name), value in {
             (root, name): value for root, name, value in operations
@@ -220,7 +220,7 @@ class Page:
         arrival, content = hearing.arrival, hearing.content
         refused = arrival.refused
         outgoing = assemble(arrival, content.index, self._server)
-        update = outgoing.encode()
+        update = outgoing.encode(arrival.update)
         if not update and not refused:
             return Verdict("trimmed")
         rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import (
     CUT_SHORT,
+    MAX_INTEGER,
     read_any,
     read_client,
     read_string,
@@ -71,14 +72,20 @@ Ranges: TypeAlias = dict[int, list[tuple[int, int]]]
 
 
 class Update(NamedTuple):
-    """`structs` per client in the order of their clocks, without holes; `deleted` the delete set."""
+    """`structs` per client in the order of their clocks, without holes; `deleted` the delete set.
+
+    raw: its bytes, if they are exactly those that `encode` gives.
+    """
 
     structs: dict[int, list[Struct]]
     deleted: Ranges
+    raw: bytes | None = None
 
 
+_StructReader: TypeAlias = Callable[[bytes, int, int, int, int, Reader], tuple[Struct, int, bool]]
+"""Given data, position, first byte, client, clock and reader of values: a struct, where it ends, and
+whether it is written as we write it."""
 _GC, _DELETED, _ANY, _SKIP = 0, 1, 8, 10
-_CONTENTS = (_DELETED, _ANY)
 _ORIGIN, _RIGHT_ORIGIN, _PARENT_SUB = 0x80, 0x40, 0x20
 
 
@@ -90,72 +97,86 @@ def decode(data: bytes, read: Reader = read_any) -> Update:
     of zero, a client twice, clocks beyond 2^31, an origin that lies later.
     """
     try:
-        structs, at = _read_structs(data, read)
-        deleted, at = _read_deleted(data, at)
+        structs, at, exact = _read_structs(data, read)
+        deleted, at, tidy = _read_deleted(data, at)
     except CUT_SHORT as error:
         raise Malformed("the update is cut short or no UTF-8") from error
     if at != len(data):
         raise Malformed("bytes are left over")
-    return Update(structs, deleted)
+    return Update(structs, deleted, data if exact and tidy else None)
 
 
-def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struct]], int]:
+def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struct]], int, bool]:
+    """The structs, where they end, and whether they are written as we write them."""
     sections, at = read_uint(data, 0)
     found: dict[int, list[Struct]] = {}
+    exact, above = True, MAX_INTEGER + 1
     for _ in range(sections):
         count, at = read_uint(data, at)
-        client, at = read_client(data, at)
-        clock, at = read_uint(data, at)
+        client, clock, at = read_client(data, at)
         if not count or client in found:
             raise Malformed("a section is empty or comes twice")
+        exact, above = exact and client < above, client
         run: list[Struct] = []
         for _ in range(count):
             info = data[at]
-            read = _read_item if info & 31 in _CONTENTS else _read_bare
-            struct, at = read(data, at + 1, info, client, clock, read_value)
+            struct, at, known = _KINDS[info](data, at + 1, info, client, clock, read_value)
+            exact = exact and known
             run.append(struct)
-            clock += struct.length
-            if clock > MAX_CLOCK or not struct.length:
+            length = struct[2]
+            clock += length
+            if clock > MAX_CLOCK or not length:
                 raise Malformed("a clock is too high or a struct is empty")
         found[client] = run
-    return found, at
+    return found, at, exact
 
 
-def _read_bare(
-    data: bytes, at: int, info: int, client: int, clock: int, _read: Reader
-) -> tuple[Struct, int]:
-    """A struct that is no item."""
-    if info != _GC and info != _SKIP:
-        raise Malformed("a struct of unknown or forbidden content")
+def _read_gc(
+    data: bytes, at: int, _info: int, client: int, clock: int, _read: Reader
+) -> tuple[Struct, int, bool]:
     length, at = read_uint(data, at)
-    return (Gc if info == _GC else Skip)(client, clock, length), at
+    return Gc(client, clock, length), at, True
+
+
+def _read_skip(
+    data: bytes, at: int, _info: int, client: int, clock: int, _read: Reader
+) -> tuple[Struct, int, bool]:
+    length, at = read_uint(data, at)
+    return Skip(client, clock, length), at, True
+
+
+def _forbidden(
+    _data: bytes, _at: int, info: int, _client: int, _clock: int, _read: Reader
+) -> tuple[Struct, int, bool]:
+    if info & 31 in (_DELETED, _ANY):
+        raise Malformed("a right origin: no entry of a map")
+    raise Malformed("a struct of unknown or forbidden content")
 
 
 def _read_item(
     data: bytes, at: int, info: int, client: int, clock: int, read: Reader
-) -> tuple[Item, int]:
+) -> tuple[Struct, int, bool]:
     origin = None
     root = name = ""
-    if info & _RIGHT_ORIGIN:
-        raise Malformed("a right origin: no entry of a map")
+    exact = info & _PARENT_SUB > 0
     if info & _ORIGIN:
         # Whether or not the parentSub bit is set: the entry is the origin's, and nothing else follows.
-        source, at = read_client(data, at)
-        before, at = read_uint(data, at)
+        source, before, at = read_client(data, at)
         if before >= (clock if source == client else MAX_CLOCK):
             raise Malformed("an origin lies later")
         origin = (source, before)
     else:
-        if data[at] != 1 or not info & _PARENT_SUB:
+        if data[at] != 1 or not exact:
             raise Malformed("an entry of no root map")
         root, at = read_string(data, at + 1)
         name, at = read_string(data, at)
     if info & 31 == _DELETED:
         length, at = read_uint(data, at)
-        return Item(client, clock, length, origin, root, name, None), at
+        return Item(client, clock, length, origin, root, name, None), at, exact
     if data[at] == 1:
         value, at, raw = read(data, at + 1)
-        return Item(client, clock, 1, origin, root, name, (value,), raw), at
+        item = Item(client, clock, 1, origin, root, name, (value,), raw)
+        return item, at, exact and raw is not None
     length, at = read_uint(data, at)
     start, values = at, []
     for _ in range(length):
@@ -163,17 +184,26 @@ def _read_item(
         values.append(value)
     # Who does not read the values can only copy them.
     raw = None if read is read_any else data[start:at]
-    return Item(client, clock, length, origin, root, name, values, raw), at
+    return Item(client, clock, length, origin, root, name, values, raw), at, False
 
 
-def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
+_KINDS: Final[list[_StructReader]] = [_forbidden] * 256
+"""How a struct is read, by its first byte."""
+_KINDS[_GC], _KINDS[_SKIP] = _read_gc, _read_skip
+for _flags in (0, _PARENT_SUB, _ORIGIN, _ORIGIN | _PARENT_SUB):
+    _KINDS[_flags | _DELETED] = _KINDS[_flags | _ANY] = _read_item
+
+
+def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int, bool]:
+    """The delete set, where it ends, and whether it is written as we write it."""
     sections, at = read_uint(data, at)
     found: Ranges = {}
+    tidy, above = True, MAX_INTEGER + 1
     for _ in range(sections):
-        client, at = read_client(data, at)
-        count, at = read_uint(data, at)
+        client, count, at = read_client(data, at)
         if not count or client in found:
             raise Malformed("a section of the delete set is empty or comes twice")
+        tidy, above = tidy and client < above, client
         ranges = []
         for _ in range(count):
             first, at = read_uint(data, at)
@@ -185,8 +215,11 @@ def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int]:
             if not length or end > MAX_CLOCK:
                 raise Malformed("a range of the delete set is empty or too high")
             ranges.append((first, end))
-        found[client] = joined(ranges)
-    return found, at
+        found[client] = ranges
+        if count > 1:
+            found[client] = joined(ranges)
+            tidy = tidy and found[client] == ranges
+    return found, at, tidy
 
 
 def joined(ranges: Collection[tuple[int, int]]) -> list[tuple[int, int]]:

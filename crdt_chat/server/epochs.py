@@ -36,7 +36,7 @@ def clients_of_vector(state_vector: bytes) -> list[int]:
 
 def clients_of_update(update: Update) -> set[int]:
     """The client ids that an update writes, deletes or builds on."""
-    structs, deleted = update
+    structs, deleted = update.structs, update.deleted
     origins = {
         struct.origin[0]
         for run in structs.values()

@@ -111,7 +111,7 @@ def _listed(entries: dict[tuple[str, str], Json]) -> list[dict[str, Any]]:
 
 def _version(row: LogRow) -> dict[str, Any]:
     """One update of hers: when it came and the values that it wrote."""
-    structs, _ = decode(row.update)
+    structs = decode(row.update).structs
     values = [
         value
         for run in structs.values()

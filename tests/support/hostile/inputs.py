@@ -93,7 +93,7 @@ class Inputs:
 
     def _bent(self, recorded: Update) -> bytes:
         """A recorded update with a few fields of its structs changed, encoded anew."""
-        structs, deleted = recorded
+        structs, deleted, _ = recorded
         moved = (
             self._moved(structs)
             if self.rng.random() < 0.6

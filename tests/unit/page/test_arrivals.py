@@ -7,7 +7,7 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
-from crdt_chat.page.update import Gc, Item, Skip, encode
+from crdt_chat.page.update import Gc, Item, Skip, decode, encode
 from crdt_chat.page.verdict import GateRows, Sync
 
 SYNCS: list[Sync] = ["update", "step2", "last"]
@@ -21,6 +21,39 @@ def test_an_echo_is_trimmed_and_counts_nothing() -> None:
     for sync in SYNCS:
         verdict = table.page.receive(table.page.state(), sync, grant("bob"), NOW)
         assert (verdict.kind, verdict.update, verdict.operations) == ("trimmed", b"", 0)
+
+
+def test_what_goes_on_whole_goes_on_as_it_came() -> None:
+    table = Table()
+    ada, _made, said = thread(table)
+    edit = Item(ada.client, ada.clock, 1, said, "", "", (comment("ada", "new"),))
+    data = encode({ada.client: [edit]}, {said[0]: [(said[1], said[1] + 1)]})
+    assert table.page.receive(data, "update", ada.grant, NOW).update is data
+    again = edit._replace(clock=edit.clock + 1, origin=(ada.client, edit.clock))
+    gone = {ada.client: [(said[1], said[1] + 1), (edit.clock, edit.clock + 1)]}
+    verdict = table.page.receive(encode({ada.client: [again]}, gone), "update", ada.grant, NOW)
+    assert (verdict.kind, verdict.echo) == ("accepted", False)
+    assert decode(verdict.update).deleted == {ada.client: [(edit.clock, edit.clock + 1)]}
+
+
+def test_nobody_puts_words_into_the_servers_mouth() -> None:
+    """What the server will write, sent under its id: equal for Python, where True is 1, not for readers."""
+    table = Table()
+    ada, _made, _said = thread(table)
+    said = ada.set("comments", "a1/c2", comment("ada", created=1))
+    ada.send()
+    tab = Hand(table, "ada", 2_000_000)
+    bare = Item(tab.client, 0, 1, said, "", "", None)
+    forged = comment("ada", created=True)
+    assert forged == table.page.value("comments", "a1/c2")
+    put = Item(SERVER, 0, 1, (tab.client, 0), "", "", (forged,))
+    gone = {ada.client: [(said[1], said[1] + 1)], tab.client: [(0, 1)]}
+    data = encode({tab.client: [bare], SERVER: [put]}, gone)
+    verdict = tab.send("step2", data)
+    assert (verdict.repair, verdict.echo) == ("rollback", True)
+    (item,) = decode(verdict.update).structs[SERVER]
+    assert item.values == (forged,)
+    assert item.values[0]["created"] is not True
 
 
 def test_the_known_beginning_of_a_run_is_cut() -> None:

@@ -1,8 +1,11 @@
 """The codec of updates: strict about what comes, canonical about what goes, at one with Yjs."""
 
+import random
 import struct
 
 import pytest
+from hostile.inputs import mutate, written_anew
+from hostile.soil import SEEDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Doc, Map
@@ -178,7 +181,8 @@ def test_every_cut_of_a_good_update_is_malformed() -> None:
         },
         {300: [(0, 1), (5, 9)], 7: [(0, 2)]},
     )
-    assert encode(*decode(data)) == data
+    update = decode(data)
+    assert update.raw == data == encode(update.structs, update.deleted)
     for end in range(len(data)):
         with pytest.raises(Malformed):
             decode(data[:end])
@@ -186,9 +190,42 @@ def test_every_cut_of_a_good_update_is_malformed() -> None:
 
 def test_ranges_are_joined_and_clients_descend() -> None:
     data = encode({1: [Gc(1, 0, 1)], 2: [Skip(2, 0, 1)]}, {4: [(5, 6), (1, 3), (2, 5)]})
-    assert data == bytes.fromhex("020102000a0101010000010104010105")
+    assert data == bytes.fromhex("020102000a0101010000010104010105") == decode(data).raw
     assert decode(data).deleted == {4: [(1, 6)]}
     assert list(decode(data).structs) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("what", "data"),
+    [
+        ("an origin without the bit of a name", "01010501880500017800"),
+        ("clients that ascend", "020101000001010200000100"),
+        ("deleted clients that ascend", "00020101000102010001"),
+        ("ranges that touch", "0001050200010101"),
+        ("ranges that descend", "0001050205010101"),
+        ("several values", HEAD + "02787800"),
+        ("a number that we write otherwise", HEAD + "017b3ff000000000000000"),
+        ("a property without a value", HEAD + "01760101617f00"),
+    ],
+)
+def test_what_is_written_otherwise_is_written_anew(what: str, data: str) -> None:
+    update = decode(bytes.fromhex(data))
+    assert update.raw is None
+    again = decode(encode(update.structs, update.deleted))
+    assert written_anew(again) == written_anew(update)
+
+
+@given(st.sampled_from(SEEDS), st.randoms(use_true_random=False))
+@settings(max_examples=500, deadline=None)
+def test_bytes_are_kept_only_if_they_are_what_we_would_write(
+    seed: tuple[str, bytes], rng: random.Random
+) -> None:
+    try:
+        update = decode(mutate(seed[1], rng))
+    except Malformed:
+        return
+    if update.raw is not None:
+        assert written_anew(update) == update.raw
 
 
 @given(JSON)

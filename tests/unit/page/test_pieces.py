@@ -118,7 +118,7 @@ def test_a_page_in_pieces_is_the_page_as_a_whole(
 
 def ends(update: bytes) -> tuple[dict[int, tuple[int, int]], Ranges]:
     """Which clocks an update brings, and which it deletes."""
-    structs, deleted = decode(update)
+    structs, deleted, _ = decode(update)
     return {
         client: (run[0].clock, run[-1].clock + run[-1].length) for client, run in structs.items()
     }, deleted

@@ -120,7 +120,7 @@ def meaning(update: bytes) -> Any:
     """The update without the order of properties, which yrs does not keep."""
     if not update:
         return None
-    structs, deleted = decode(update)
+    structs, deleted, _ = decode(update)
     plain = {
         client: [
             struct._replace(raw=None) if isinstance(struct, Item) else struct for struct in run
