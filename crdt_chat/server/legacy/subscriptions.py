@@ -79,12 +79,9 @@ class Subscriptions:
 
     async def _subscribe(self, socket: WebSocket, key: PageKey, grant: Grant) -> None:
         async with self._rooms.open(key) as room:
+            self._check(room, key, grant)
+            # Not before: nobody would take it away again, and it keeps the page in memory.
             feed = self._feeds.setdefault(room, Feed(room, self._services))
-            if len(feed.subscribers) >= self._services.limits.connections_per_page:
-                raise TryLater("too many people are on this page")
-            most = self._services.limits.connections_per_user
-            if self._guard.sessions(key.tenant, grant.user) >= most:
-                raise TryLater("you are connected too many times")
             subscriber = Subscriber(self._services.limits.outbox_bytes)
             number = self._services.ids.number()
             room.people.arrive(number, grant)
@@ -100,6 +97,14 @@ class Subscriptions:
                     self._feeds.pop(room, None)
         if subscriber.closing is not None:
             raise subscriber.closing
+
+    def _check(self, room: Room, key: PageKey, grant: Grant) -> None:
+        """Raises TryLater where this is one too many."""
+        limits, feed = self._services.limits, self._feeds.get(room)
+        if feed is not None and len(feed.subscribers) >= limits.connections_per_page:
+            raise TryLater("too many people are on this page")
+        if self._guard.sessions(key.tenant, grant.user) >= limits.connections_per_user:
+            raise TryLater("you are connected too many times")
 
     async def _tell(
         self, socket: WebSocket, subscriber: Subscriber, feed: Feed, key: PageKey

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from routes import served
 from starlette.requests import Request
+from starlette.websockets import WebSocket
 
 from crdt_chat.config import Config, Limits
 from crdt_chat.errors import Malformed, NotFound, RateLimited, RemoteFault, TryLater, Unauthorized
@@ -17,10 +18,12 @@ from crdt_chat.page.page import Page
 from crdt_chat.protocol.text_chat_requests import Creation
 from crdt_chat.protocol.url_ids import user_token
 from crdt_chat.server.auth import Authority
+from crdt_chat.server.channel import Event
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, MISSED_PEOPLE, Feed, Subscriber
 from crdt_chat.server.legacy.repeats import MOST_CREATIONS, Repeats
+from crdt_chat.server.legacy.subscriptions import Subscriptions
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.revocations import Revocations
@@ -115,6 +118,25 @@ async def test_a_subscriber_that_has_drained_is_told_who_is_here_and_who_went() 
         feed.leave(subscriber)
         for number in range(2):
             room.people.depart(number, lost=False)
+
+
+@pytest.mark.anyio
+async def test_a_subscriber_that_is_one_too_many_keeps_no_page_in_memory() -> None:
+    sent: list[Event] = []
+
+    async def receive() -> Event:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Event) -> None:
+        sent.append(message)
+
+    async with served(replace(TENANTS, limits=Limits(connections_per_user=0))) as app:
+        subscriptions = Subscriptions(app.rooms, app.administration.authority, app.crdt._guard)
+        asked = query(tenantIdWS="demo", urlId="article", userIdWS=user_token("ada", "Ada"))
+        scope = {"type": "websocket", "path": "/sub", "query_string": asked, "headers": []}
+        await subscriptions.handle(WebSocket(scope, receive, send))
+        assert sent[-1]["code"] == TryLater.close_code
+        assert subscriptions._feeds == {}
 
 
 def test_creations_are_remembered_up_to_a_number_and_by_broadcast_id_only() -> None:
