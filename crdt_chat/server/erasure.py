@@ -6,6 +6,7 @@ and the events of such a page end with it. docs/moderation.md says what goes and
 """
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +31,8 @@ from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
 from store.records import Rewrite, StoredPage
 from store.tenants import AuditEntry
+
+log = logging.getLogger(__name__)
 
 What: TypeAlias = Callable[[content.Kept], tuple[content.Kept, set[str]]]
 """From a page's content to what may stay, and the digests of the names that may not come back."""
@@ -71,8 +74,8 @@ class Erasure:
     async def erase(self, caller: Caller, tenant: str, wanted: Wanted) -> dict[str, Any]:
         """Erase and return when nothing of it is on the disk any more.
 
-        Raises Forbidden, NotFound, TryLater where a page can't be opened: ask again, nothing is
-        lost by that.
+        Raises Forbidden, NotFound, TryLater where a page can't be opened or the log not be written:
+        ask again, nothing is lost by that.
         """
         caller.require(tenant)
         services = self._rooms.services
@@ -80,11 +83,11 @@ class Erasure:
             raise NotFound("there is no such tenant here")
         pages = await self._pages(tenant, wanted)
         entry = self._entry(services, tenant, wanted)
-        await anyio.to_thread.run_sync(self._log.append, entry)
+        await self._append(entry)
         for page in pages:
             names = await self._rewrite(PageKey(tenant, page), caller, wanted)
             told = replace(entry, kind=NAMES, page=page, salt="", digest="", names=names)
-            await anyio.to_thread.run_sync(self._log.append, told)
+            await self._append(told)
         await self._beside(tenant, wanted)
         detail = json.dumps({"id": entry.id, "page": wanted.page, "pages": len(pages)})
         audit = AuditEntry(
@@ -99,6 +102,13 @@ class Erasure:
         await services.store.trust.note([audit])
         await services.store.wipe()
         return {"id": entry.id, "pages": len(pages), "copies": self._log.copies()}
+
+    async def _append(self, entry: Erased) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._log.append, entry)
+        except OSError as error:
+            log.exception("the log of erasures cannot be written")
+            raise TryLater("the log of erasures cannot be written: ask again") from error
 
     async def again(self, entries: list[Erased]) -> int:
         """Erase once more what is in a log, in a restored database that nobody is served from."""

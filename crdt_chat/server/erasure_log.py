@@ -4,13 +4,17 @@ It lies beside the database, which a restore replaces, and is written before any
 JSON object a line; whoever keeps backups elsewhere keeps the newest copy of this file with them.
 """
 
+import errno
 import glob
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from store.schema import sync
 
 SUFFIX = ".erasures"
 
@@ -57,19 +61,30 @@ class ErasureLog:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._entries: list[Erased] = []
+        # Entries are added in threads.
+        self._adding = threading.Lock()
 
     def append(self, entry: Erased) -> None:
-        """Add an entry; durable when this returns. Blocks. Raises OSError."""
-        self._entries.append(entry)
+        """Add an entry; durable when this returns. Blocks. Raises OSError: nothing may be erased then."""
         if self._path is None:
+            self._entries.append(entry)
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            os.write(descriptor, (json.dumps(asdict(entry)) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        line = (json.dumps(asdict(entry)) + "\n").encode()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with self._adding:
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                end = _whole_lines(descriptor)
+                os.ftruncate(descriptor, end)
+                # A disk that becomes full takes a part of it, and says so by the number alone.
+                if os.write(descriptor, line) < len(line):
+                    os.ftruncate(descriptor, end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self._path))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if not end:
+                sync(self._path.parent)
 
     def copies(self) -> list[str]:
         """Older copies of the database beside it: they may still hold what was erased."""
@@ -87,6 +102,16 @@ class ErasureLog:
             return
         if not self._path.exists():
             return
-        for line in self._path.read_text("utf-8").splitlines():
+        # What a crash has left of a last line was never erased: the log comes first.
+        whole, _, _ = self._path.read_bytes().rpartition(b"\n")
+        for line in whole.splitlines():
             if line.strip():
                 yield Erased(**json.loads(line))
+
+
+def _whole_lines(descriptor: int) -> int:
+    """Bytes of the file up to the end of its last whole line."""
+    size = os.fstat(descriptor).st_size
+    if not size or os.pread(descriptor, 1, size - 1) == b"\n":
+        return size
+    return os.pread(descriptor, size, 0).rfind(b"\n") + 1

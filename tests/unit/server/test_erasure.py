@@ -51,6 +51,13 @@ async def test_a_damaged_page_is_erased_as_a_whole_or_not_at_all(app, tmp_path):
     assert (await app.services.store.integrity()).problems == []
 
 
+async def test_nothing_is_erased_where_the_log_cannot_be_written(app, tmp_path):
+    (tmp_path / "chat.db.erasures").mkdir()
+    with pytest.raises(TryLater, match="log of erasures"):
+        await app.erasure.erase(OPERATOR, "open", Wanted(page="p"))
+    assert SECRET.encode() in (tmp_path / "chat.db").read_bytes()
+
+
 async def test_who_may_not_and_what_is_not_there(app):
     with pytest.raises(Forbidden):
         await app.erasure.erase(Caller("eve", "", "other"), "open", Wanted(page="p"))
