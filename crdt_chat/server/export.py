@@ -1,6 +1,6 @@
 """Everything that is kept about one person, as JSON that she can be given."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from crdt_chat.server.administration import Caller
 from crdt_chat.server.erasure import traces_of
 from crdt_chat.server.rewriting import kept_in
 from crdt_chat.server.services import Services
-from store.records import LogRow
+from store.records import EventRow, LogRow, StoredPage
 from store.tenants import AuditEntry, AuditWanted
 
 AUDIT_ROWS = 10_000
@@ -66,29 +66,17 @@ class Export:
         stored = await services.store.load(key.tenant, key.page)
         if stored is None:
             return {}
-        reading = partial(kept_in, stored, PageLimits())
-        _, kept = await services.aside(reading, tenant=key.tenant)
         rows = await services.store.read(key.tenant, key.page, 0)
         events = await services.store.events(key.tenant, key.page, 0)
-        hidden = Kept({(root, name): value for root, name, value in _held(kept)})
-        return {
-            "content": _listed(by_user(kept.live, user)),
-            "deleted": _listed(by_user(kept.archived, user)),
-            "hidden": _listed(by_user(hidden.live, user)),
-            "mentioned": sorted(mentions(kept.live, user)),
-            "history": [_version(row) for row in rows if row.actor == user],
-            "events": [
-                {"timestamp": row.timestamp, "type": row.type, "annotation": row.entity}
-                for row in events
-                if row.user == user
-            ],
-        }
+        # All of a page's history may be in it.
+        finding = partial(_found, stored, rows, events, user)
+        return await services.aside(finding, tenant=key.tenant)
 
     async def _role(self, tenant: str, user: str) -> str | None:
         roles = await self._services.store.trust.roles()
         return next((row.role for row in roles if (row.tenant, row.user) == (tenant, user)), None)
 
-    async def _audit(self, tenant: str, user: str) -> Any:
+    async def _audit(self, tenant: str, user: str) -> AsyncIterator[AuditEntry]:
         after = 0
         while True:
             wanted = AuditWanted(after, AUDIT_ROWS, user=user)
@@ -98,6 +86,26 @@ class Export:
             if len(rows) < AUDIT_ROWS:
                 return
             after = rows[-1].id
+
+
+def _found(
+    stored: StoredPage, rows: Sequence[LogRow], events: Sequence[EventRow], user: str
+) -> dict[str, Any]:
+    """What of a page is a user's."""
+    _, kept = kept_in(stored, PageLimits())
+    hidden = Kept({(root, name): value for root, name, value in _held(kept)})
+    return {
+        "content": _listed(by_user(kept.live, user)),
+        "deleted": _listed(by_user(kept.archived, user)),
+        "hidden": _listed(by_user(hidden.live, user)),
+        "mentioned": sorted(mentions(kept.live, user)),
+        "history": [_version(row) for row in rows if row.actor == user],
+        "events": [
+            {"timestamp": row.timestamp, "type": row.type, "annotation": row.entity}
+            for row in events
+            if row.user == user
+        ],
+    }
 
 
 def _held(kept: Kept) -> Iterable[tuple[str, str, Json]]:

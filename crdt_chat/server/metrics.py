@@ -15,8 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from crdt_chat.server.tallies import Level, Spread, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-Channel = Literal["yjs", "legacy", "events"]
-"""A CRDT socket, a legacy subscriber, or a server-sent event stream."""
+Channel = Literal["yjs", "legacy"]
+"""A CRDT socket, or a legacy subscriber."""
 Outcome = Literal["accepted", "refused", "trimmed", "gap", "malformed"]
 
 ADMISSION_BUCKETS = (25e-6, 50e-6, 100e-6, 250e-6, 1e-3, 5e-3, 25e-3, 0.1, 0.5)
