@@ -1,11 +1,12 @@
 """What one update costs at the gate: an edit, and a new annotation with its comment, on small and big pages.
 
-    python bench/admission.py [--seed 1] [--repeat 2000] [--json]
+    python bench/admission.py [--seed 1] [--repeat 2000] [--json] [--without-roles]
 
 Prints the median microseconds of `Page.receive` (decode, rules, apply, index) for 10 and 10,000
 annotations and 10 and 5,000 client ids, the same for each role beside an open tenant's editor, and the
 memory of open pages of 50 annotations. The updates are those of one client in a row, as yjs writes them.
-CPU time of the thread; the lower tenth is what it costs while nobody else uses the core.
+CPU time of the thread; the lower tenth is what it costs while nobody else uses the core. With
+`--without-roles` it measures something else: the same updates with and without the questions about roles.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import statistics
 import time
 from collections import deque
 from dataclasses import replace
+
+import role_cost
 
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits
@@ -217,13 +220,35 @@ def memory(seed: random.Random, pages: int = 200) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / len(kept)
 
 
+def print_role_cost(seed: int, repeat: int, *, as_json: bool) -> None:
+    """Measure and print what role_cost.py says, on pages of 200 annotations by 10 clients."""
+    found = role_cost.measure(
+        lambda: build(random.Random(seed), 200, 10),
+        lambda: Writer(random.Random(seed + 1), 2**20 + 7),
+        {name: grant for name, grant in GRANTS.items() if name != "viewer"},
+        repeat=repeat,
+        now=NOW,
+    )
+    print(
+        json.dumps({"seed": seed, "roles": found})
+        if as_json
+        else f"seed {seed}\n{role_cost.table(found)}"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=2000)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--without-roles", action="store_true", help="what the roles cost, in pairs"
+    )
     options = parser.parse_args()
+    if options.without_roles:
+        print_role_cost(options.seed, options.repeat, as_json=options.json)
+        return
     seed = random.Random(options.seed)
     found: list[dict[str, float]] = []
     kib = memory(seed)
