@@ -2,7 +2,6 @@
 
 import importlib
 import random
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -12,9 +11,9 @@ from crdt_chat.identity import Role
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    yield importlib.import_module("admission")
+    return importlib.import_module("admission")
 
 
 def test_without_roles_a_viewer_may_write_and_afterwards_no_more(bench: ModuleType) -> None:
