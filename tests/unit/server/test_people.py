@@ -27,6 +27,30 @@ def test_a_cursor_that_moves_tells_nobody_how_many_are_here() -> None:
     at_a_site(story)
 
 
+@pytest.mark.parametrize(("others", "frames"), [(0, 20), (120, 9), (400, 4)])
+def test_a_large_audience_is_told_less_often_and_all_the_same(others: int, frames: int) -> None:
+    """To tell 400 people takes some 4 ms: a second of moves must not come to 20 times that."""
+
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        movers = [site.dial(Grant("t", f"m{n}", "Mo", Role.EDITOR)) for n in range(20)]
+        for number in range(others):
+            site.dial(Grant("t", f"o{number}", "O", Role.EDITOR), caps=False)
+        await anyio.sleep(5.0)
+        before = ada.count(wire.Awareness)
+        for number, mover in enumerate(movers):
+            state = json.dumps({"cursor": number})
+            entry = wire.AwarenessEntry(70_000 + number, 1, state)
+            mover.say(wire.awareness_of([wire.encode_entry(entry)]))
+            await anyio.sleep(0.05)
+        await anyio.sleep(1.0)
+        assert ada.count(wire.Awareness) - before == pytest.approx(frames, abs=1)
+        told = [each for each in ada.heard if isinstance(each, wire.Awareness)]
+        assert told[-1].entries[-1].client == 70_019
+
+    at_a_site(story)
+
+
 @pytest.mark.parametrize("caps", [True, False])
 def test_who_is_alone_hears_a_sign_of_life_within_30_seconds(caps: bool) -> None:
     """y-websocket takes a server that says nothing for so long for dead, and reconnects."""
