@@ -74,7 +74,7 @@ def _scope(request: Request, transport: asyncio.Transport) -> Event:
         "raw_path": raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
         "headers": [
-            (name.encode("ascii"), value.encode("latin-1"))
+            (name.lower().encode("ascii"), value.encode("latin-1"))
             for name, value in request.headers.raw_items()
         ],
         "subprotocols": _offered(request.headers),

@@ -36,10 +36,12 @@ class Shared:
     """The app and the limits of all sockets of one server, and who they are.
 
     ordinary: bytes of a message for which no place in the intake is needed. ping_s: seconds between
-    pings, 0 for none; pong_s: seconds for the answer. state is uvicorn's, which ends connections.
+    pings, 0 for none; pong_s: seconds for the answer. state is uvicorn's, which ends connections; loop
+    is the one that serves them, known from the first of them on.
     """
 
     state: ServerState
+    loop: asyncio.AbstractEventLoop
 
     def __init__(
         self, app: App, intake: Intake, *, ordinary: int, ping_s: float, pong_s: float
@@ -53,16 +55,12 @@ class Shared:
         self._sockets: set[Swept] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that serves them."""
-        return asyncio.get_running_loop()
-
     def come(self, socket: Swept) -> None:
         """From now on it is looked after."""
         self._sockets.add(socket)
         self.state.connections.add(socket)  # type: ignore[arg-type]  # it has uvicorn's `shutdown`
         if self._timer is None:
+            self.loop = asyncio.get_running_loop()
             self._timer = self.loop.call_later(self._tick_s, self._sweep)
 
     def go(self, socket: Swept) -> None:

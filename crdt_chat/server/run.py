@@ -7,7 +7,6 @@ import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
 from typing import Any
 
 import anyio
@@ -18,7 +17,7 @@ from starlette.applications import Starlette
 from crdt_chat.config import Config
 from crdt_chat.server import admin_socket
 from crdt_chat.server.app import App, build
-from crdt_chat.server.http import Http
+from crdt_chat.server.http import connections_of
 from crdt_chat.server.intake import Intake
 from crdt_chat.server.pulse import Shared
 from crdt_chat.server.sockets import sockets_of
@@ -177,7 +176,7 @@ def _uvicorn_config(app: App, config: Config) -> uvicorn.Config:
         app, intake, ordinary=limits.frame_bytes, ping_s=limits.ping_s, pong_s=limits.pong_s
     )
     socket: Any = sockets_of(shared)
-    http: Any = partial(Http, request_s=limits.request_s)
+    http: Any = connections_of(socket, limits.request_s)
     return uvicorn.Config(
         app,
         http=http,
