@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVarTuple
 
 import anyio
@@ -13,6 +12,7 @@ from anyio.abc import TaskGroup
 from crdt_chat.config import Config, Limits
 from crdt_chat.errors import LocalFault
 from crdt_chat.server.addresses import Addresses
+from crdt_chat.server.background import Background
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.moderators import Moderators
 from crdt_chat.server.refusals import Refusals
@@ -144,9 +144,11 @@ class Services:
     refusals: Refusals = field(default_factory=Refusals)
     moderators: Moderators = field(init=False)
     stamps: Callable[[], int] = field(init=False)
+    _background: Background = field(init=False)
 
     def __post_init__(self) -> None:
         self.stamps = self.clock.now
+        self._background = Background(self.tasks)
         self.slices = Slices.of(self.limits.slice_ms)
         self.states = StateShare(self.limits.state_frames_bytes)
         self.addresses = Addresses(self.limits.connections_per_address)
@@ -164,14 +166,16 @@ class Services:
         breaks down the page that it was for, is told. Work that the whole server needs, such as watching
         whose token has expired, is not started here: it must not be missing unnoticed.
         """
-        self.tasks.start_soon(_kept_apart, partial(work, *arguments), fail)
+        self._background.start(_kept_apart, work, arguments, fail)
 
 
 async def _kept_apart(
-    work: Callable[[], Awaitable[object]], fail: Callable[[LocalFault], object] | None
+    work: Callable[[*Arguments], Awaitable[object]],
+    arguments: tuple[*Arguments],
+    fail: Callable[[LocalFault], object] | None,
 ) -> None:
     try:
-        await work()
+        await work(*arguments)
     except Exception as fault:
         log.exception("a task in the background has failed")
         if fail is not None:
