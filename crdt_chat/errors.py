@@ -33,10 +33,12 @@ class RemoteFault(CrdtChatError):
     """A peer's fault. The message is a sentence that may be sent to the peer.
 
     operations: where the rules of a page refused some, each with `key`, `rule` and `reason`, as the
-    control frame `refused` says it (docs/protocol.md).
+    control frame `refused` says it (docs/protocol.md). user: whose fault it is, where a signature
+    vouches for the name; for the audit log.
     """
 
     operations: tuple[Mapping[str, str], ...] = ()
+    user: str = ""
     close_code: ClassVar[int]
     status: ClassVar[int]
     code: ClassVar[str]

@@ -107,6 +107,12 @@ class Limits:
     presence_list_users: int = _setting(
         50, "users", "listed in a presence frame", "count only; the list on request"
     )
+    denied_named: int = _setting(
+        20,
+        "addresses",
+        "refused logins that the audit log names each minute",
+        "one entry for each of as many tenants, one for the rest",
+    )
     moderation_entries: int = _setting(
         100,
         "entries",

@@ -17,6 +17,7 @@ from crdt_chat.config import BadSetting, Config
 from crdt_chat.errors import Forbidden, Malformed, NotFound, Restarting
 from crdt_chat.server import tokens
 from crdt_chat.server.auth import OPERATOR, OPERATORS, Authority
+from crdt_chat.server.denials import Denials
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.requested import (
     is_text,
@@ -69,7 +70,8 @@ async def open_authority(config: Config, store: Store, clock: Clock, ids: Ids) -
     revocations.adopt(await store.trust.revocations(clock.now()), await store.trust.roles())
     secret = await store.trust.server_secret(ids.origin() + ids.origin())
     tickets = Tickets(clock.monotonic, lambda: ids.origin() + ids.origin())
-    return Authority(tenants, revocations, tickets, secret, clock.now, ids.text)
+    denials = Denials(config.limits.denied_named)
+    return Authority(tenants, revocations, tickets, secret, clock.now, ids.text, denials)
 
 
 class Administration:

@@ -49,6 +49,8 @@ def guarded(handler: Handler, authority: Authority, tenant_of: TenantOf, told: T
             try:
                 response = await handler(request)
             except RemoteFault as fault:
+                if request.client is not None:
+                    authority.denied(tenant_of(request), request.client.host, fault)
                 response = told(fault)
             except (StoreError, LocalFault):
                 log.exception("a request could not be answered")

@@ -129,12 +129,13 @@ async def build(
         guard = Guard(authority, clock.monotonic)
         administration = Administration(authority, guard, store.trust)
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
+        counts = (services.refusals, authority.denials)
         services.stamps = stamps = await stamps_above(store, clock)
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
         moderation = Moderation(rooms, store.moderation, store.trust)
         export = Export(services)
-        erasure = Erasure(rooms, ErasureLog(_erasures(store)))
+        erasure = Erasure(rooms, ErasureLog(_erasures(store)), counts)
         local = Starlette(
             routes=[
                 *api.local_routes(administration),
@@ -161,7 +162,7 @@ async def build(
         tasks.start_soon(rooms.housekeep)
         tasks.start_soon(retain, services)
         tasks.start_soon(keep_reserved, store, stamps)
-        tasks.start_soon(refusals.keep, services.refusals, store.trust, clock.now)
+        tasks.start_soon(refusals.keep, counts, store.trust, clock.now)
         tasks.start_soon(guard.run)
         tasks.start_soon(administration.follow_key_files)
         try:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crdt_chat.config import Config
-from crdt_chat.errors import Forbidden, Malformed, NotFound, Unauthorized
+from crdt_chat.errors import Forbidden, Malformed, NotFound, RemoteFault, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server import sso, tokens
 from crdt_chat.server.asked import Asked, cookie_name
+from crdt_chat.server.denials import Denials
 from crdt_chat.server.keys import SERVER, SSO, TenantKey
 from crdt_chat.server.origins import admitted, parse_domains
 from crdt_chat.server.revocations import Revocations
@@ -45,7 +46,7 @@ class Authority:
     """Decides who asks.
 
     secret: this server's own, 32 bytes or more. now: ms since the epoch. new_id makes the id of a
-    visitor who brings none.
+    visitor who brings none. denials: who was refused, for the audit log.
     """
 
     tenants: Tenants
@@ -54,6 +55,7 @@ class Authority:
     secret: bytes = field(repr=False)
     now: Callable[[], int]
     new_id: Callable[[], str]
+    denials: Denials = field(default_factory=Denials)
     _own_keys: Mapping[str, TenantKey] = field(init=False, repr=False)
 
     def renew(self, secret: bytes) -> None:
@@ -77,6 +79,15 @@ class Authority:
         if found is None:
             raise NotFound("there is no such tenant here")
         return found
+
+    def denied(self, tenant: str | None, address: str, fault: RemoteFault) -> None:
+        """Count for the audit log who is told 401 or 403, as far as it is about who she is.
+
+        tenant: as she named it. Refused operations are counted elsewhere (refusals.py).
+        """
+        if isinstance(fault, Unauthorized | Forbidden) and not fault.operations:
+            known = tenant if tenant and self.tenants.find(tenant) else OPERATORS
+            self.denials.note(known, address, fault.user, str(fault))
 
     def grant(self, tenant: str, asked: Asked, page: str | None = None) -> Grant:
         """The grant of whoever asks for a page of `tenant` (None: for no page in particular).
@@ -137,7 +148,11 @@ class Authority:
     def operator(self, token: str) -> Grant:
         """What an operator's token grants. Raises Unauthorized."""
         grant = tokens.read(token, self._own_keys, OPERATORS, OPERATOR, self.now() / 1000)
-        return self.revocations.apply(grant)
+        try:
+            return self.revocations.apply(grant)
+        except Unauthorized as fault:
+            fault.user = grant.user
+            raise
 
     def _believed(self, tenant: str, asked: Asked) -> Grant:
         """An open tenant believes who somebody says to be."""
@@ -177,7 +192,11 @@ class Authority:
             raise Unauthorized("this tenant is not served any more")
         if grant.expires is not None and grant.expires * 1000 <= self.now():
             raise Unauthorized("the token has expired")
-        return self.revocations.apply(self._vouched(grant, tenant))
+        try:
+            return self.revocations.apply(self._vouched(grant, tenant))
+        except Unauthorized as fault:
+            fault.user = vouched_user(grant)
+            raise
 
     def _vouched(self, grant: Grant, tenant: Tenant) -> Grant:
         """The grant, if what vouched for it still does."""
@@ -235,8 +254,21 @@ def page_key(tenant: str, page: str) -> PageKey:
 def covered(grant: Grant, key: PageKey) -> PageKey:
     """The page, if the grant is for it. Raises Forbidden."""
     if not grant.covers(key):
-        raise Forbidden("your token is not for this page")
+        raise forbidden(grant, "your token is not for this page")
     return key
+
+
+def vouched_user(grant: Grant) -> str:
+    """Whose grant it is; "" for what an open tenant believed: there anybody may say any name."""
+    believed = grant.key in (None, SERVER) and not grant.user.startswith(ANONYMOUS)
+    return "" if believed else grant.user
+
+
+def forbidden(grant: Grant, message: str) -> Forbidden:
+    """The fault of somebody whose grant does not allow this."""
+    fault = Forbidden(message)
+    fault.user = vouched_user(grant)
+    return fault
 
 
 def _display_name(name: str) -> str:

@@ -389,7 +389,7 @@ class _Connection:
         if body["type"] == "presence":
             self.peer.control(self._room.people.message(everybody=True))
         elif body["type"] == "token" and self._visit.guard is not None:
-            self._visit.guard.renew(self.peer, body.get("token"))
+            self._visit.guard.renew(self.peer, body.get("token"), self.peer.address)
             self.peer.control({"type": "role", "role": self.peer.grant.role.name.lower()})
             self.peer.retell()
             cost = self._limits.refusal_cost

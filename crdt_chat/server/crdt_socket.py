@@ -5,7 +5,7 @@ then retries for ever (design 5).
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from crdt_chat.errors import Malformed, NotFound, RemoteFault
 from crdt_chat.server import moderators
@@ -50,6 +50,7 @@ class CrdtSocket:
         try:
             visit = self._visit(scope)
         except RemoteFault as fault:
+            self._deny(scope, fault)
             await send(accept)
             await close(channel, fault)
             return None
@@ -60,6 +61,11 @@ class CrdtSocket:
         channel.expect(self._rooms.services.limits.first_batch_bytes)
         await send(accept)
         return visit
+
+    def _deny(self, scope: Event, fault: RemoteFault) -> None:
+        client = scope.get("client")
+        tenant = unquote(scope["raw_path"][len(PREFIX) :].partition(b"/")[0].decode("latin-1"))
+        self._authority.denied(tenant, client[0] if client else "", fault)
 
     def _visit(self, scope: Event) -> Visit:
         self._rooms.services.addresses.check(scope)

@@ -7,7 +7,7 @@ and the events of such a page end with it. docs/moderation.md says what goes and
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ from crdt_chat.server.administration import Caller
 from crdt_chat.server.batch import event_entry
 from crdt_chat.server.erasure_log import ENTITY, NAMES, PAGE, USER, Erased, ErasureLog, digest
 from crdt_chat.server.loading import SPARE_CLIENT
+from crdt_chat.server.refusals import Counting
 from crdt_chat.server.rewriting import kept_in, replacement
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Services
@@ -67,9 +68,10 @@ class Wanted:
 class Erasure:
     """The verb. Each page is rewritten at once and whole; the log comes first, the bytes last."""
 
-    def __init__(self, rooms: Rooms, log: ErasureLog) -> None:
+    def __init__(self, rooms: Rooms, log: ErasureLog, counts: Sequence[Counting] = ()) -> None:
         self._rooms = rooms
         self._log = log
+        self._counts = counts
 
     async def erase(self, caller: Caller, tenant: str, wanted: Wanted) -> dict[str, Any]:
         """Erase and return when nothing of it is on the disk any more.
@@ -184,7 +186,8 @@ class Erasure:
         """What the store keeps beside the pages."""
         services, store = self._rooms.services, self._rooms.services.store
         # What was counted so far would name her later.
-        await services.refusals.flush(store.trust, services.clock.now())
+        for counts in self._counts:
+            await counts.flush(store.trust, services.clock.now())
         entities = () if wanted.entity is None else (wanted.entity,)
         await store.moderation.erase(tenant, user=wanted.user, page=wanted.page, entities=entities)
         if wanted.user is not None:

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import anyio
 
-from crdt_chat.errors import Forbidden, Malformed, RemoteFault
+from crdt_chat.errors import Malformed, RemoteFault
 from crdt_chat.identity import Grant, PageKey
-from crdt_chat.server.auth import Authority, covered
+from crdt_chat.server.auth import Authority, covered, forbidden
 
 log = logging.getLogger(__name__)
 
@@ -118,23 +118,30 @@ class Guard:
         """How many sessions of a user of this tenant are here, on whatever pages."""
         return self._people[tenant, user]
 
-    def renew(self, session: Session, token: object) -> None:
+    def renew(self, session: Session, token: object, address: str = "") -> None:
         """A session brings a fresh token: from now on it counts, for the same person only.
 
-        Raises Malformed, Unauthorized, Forbidden; the session has to end then.
+        Raises Malformed, Unauthorized, Forbidden; the session has to end then. address: where it is.
         """
         number = self._numbers_of[id(session)]
         watched = self._watched[number]
+        try:
+            self._renew(watched, token)
+        except RemoteFault as fault:
+            self._authority.denied(watched.key.tenant, address, fault)
+            raise
+        self._set_deadline(number, watched)
+
+    def _renew(self, watched: Watched, token: object) -> None:
         if not isinstance(token, str):
             raise Malformed("a token is text")
         tenant = self._authority.tenant(watched.key.tenant)
         grant = self._authority.read(token, tenant)
         if grant.user != watched.base.user:
-            raise Forbidden("the fresh token is somebody else's")
+            raise forbidden(grant, "the fresh token is somebody else's")
         covered(grant, watched.key)
-        session.grant = self._authority.reconsider(grant)
+        watched.session.grant = self._authority.reconsider(grant)
         watched.base = grant
-        self._set_deadline(number, watched)
 
     def review(self, tenant: str | None = None) -> None:
         """Something changed for a tenant (None: for all): ask for each session again."""

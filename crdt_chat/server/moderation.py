@@ -16,7 +16,7 @@ from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_entity
 from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
-from crdt_chat.server.auth import covered
+from crdt_chat.server.auth import covered, forbidden
 from crdt_chat.server.moderators import ENDS_FLAGS, open_flags
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.room import Room
@@ -83,7 +83,7 @@ class Moderation:
         """
         covered(grant, key)
         if not POWERS[grant.role].writes:
-            raise Forbidden("you may read this page, not flag what is on it")
+            raise forbidden(grant, "you may read this page, not flag what is on it")
         await self._pace.slow_down(grant, asked.address)
         async with self._rooms.open(key) as room:
             await room.awake()
@@ -204,7 +204,7 @@ def _moderating(grant: Grant, key: PageKey) -> None:
 
 def _require_moderator(grant: Grant) -> None:
     if not POWERS[grant.role].moderates:
-        raise Forbidden("only a moderator may do that")
+        raise forbidden(grant, "only a moderator may do that")
 
 
 def _root(entity: str) -> str:

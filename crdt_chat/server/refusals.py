@@ -8,7 +8,8 @@ sender's words.
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import anyio
 
@@ -31,6 +32,14 @@ Who = tuple[str, str, str, str]
 
 Now = Callable[[], int]
 """The time of day in ms."""
+
+
+class Counting(Protocol):
+    """What is counted for the audit log."""
+
+    async def flush(self, trust: Trust, now: int) -> None:
+        """Write what was counted. Raises StoreError: then it is counted still."""
+        ...
 
 
 class Refusals:
@@ -64,19 +73,21 @@ class Refusals:
             raise
 
 
-async def keep(refusals: Refusals, trust: Trust, now: Now) -> None:
+async def keep(counts: Sequence[Counting], trust: Trust, now: Now) -> None:
     """Write them every minute, for as long as the server runs, and once more at its end."""
     try:
         while True:
             await anyio.sleep(EVERY_S)
-            await _flushed(refusals, trust, now)
+            await _flushed(counts, trust, now)
     finally:
         with anyio.move_on_after(LAST_S, shield=True):
-            await _flushed(refusals, trust, now)
+            await _flushed(counts, trust, now)
 
 
-async def _flushed(refusals: Refusals, trust: Trust, now: Now) -> None:
-    try:
-        await refusals.flush(trust, now())
-    except StoreError as error:
-        log.warning("refusals could not be written to the audit log", extra={"reason": str(error)})
+async def _flushed(counts: Sequence[Counting], trust: Trust, now: Now) -> None:
+    for each in counts:
+        try:
+            await each.flush(trust, now())
+        except StoreError as error:
+            what = "refusals could not be written to the audit log"
+            log.warning(what, extra={"reason": str(error)})

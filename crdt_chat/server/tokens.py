@@ -43,8 +43,12 @@ def read(
     claims = _verified(token, key, audience)
     if claims.get("tenant") != tenant:
         raise Unauthorized("the token is for another tenant")
-    expires, issued = _check_times(claims, now)
     user = _user(claims)
+    try:
+        expires, issued = _check_times(claims, now)
+    except Unauthorized as fault:
+        fault.user = user
+        raise
     if user.startswith(ANONYMOUS) and key.kid != SERVER:
         raise Unauthorized(f"no token may name a user that begins with {ANONYMOUS}")
     return Grant(

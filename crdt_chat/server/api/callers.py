@@ -7,7 +7,7 @@ from crdt_chat.identity import Role
 from crdt_chat.server import tokens
 from crdt_chat.server.administration import Caller
 from crdt_chat.server.asked import Asked, asked_by
-from crdt_chat.server.auth import Authority
+from crdt_chat.server.auth import Authority, forbidden
 from crdt_chat.server.keys import SERVER
 
 
@@ -29,7 +29,7 @@ def caller_of(request: Request, authority: Authority, tenant: str | None) -> Cal
         # Who has no token of a tenant is not told whether it exists.
         raise Unauthorized("the token is not signed by a key of this tenant") from None
     if grant.key is None or grant.role < Role.ADMIN:
-        raise Forbidden("only an admin of this tenant may do that")
+        raise forbidden(grant, "only an admin of this tenant may do that")
     return Caller(grant.user, asked.address, tenant)
 
 
@@ -37,7 +37,8 @@ def is_operator(authority: Authority, request: Request) -> bool:
     """Whether a request carries an operator's token that holds."""
     try:
         return caller_of(request, authority, None).tenant is None
-    except RemoteFault:
+    except RemoteFault as fault:
+        authority.denied(None, "" if request.client is None else request.client.host, fault)
         return False
 
 

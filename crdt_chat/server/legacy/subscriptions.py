@@ -69,10 +69,15 @@ class Subscriptions:
             # Notifications are not ours to send: the SDKs' feed is accepted and stays silent.
             await _listen(socket)
             return
-        new_id = self._services.ids.text
-        grant = visitor(socket, tenant, self._authority, new_id).grant
-        page = page_of(query.get("urlId", ""), tenant, self._is_tenant)
-        await self._subscribe(socket, covered(grant, page_key(tenant, page)), grant)
+        try:
+            grant = visitor(socket, tenant, self._authority, self._services.ids.text).grant
+            page = page_of(query.get("urlId", ""), tenant, self._is_tenant)
+            key = covered(grant, page_key(tenant, page))
+        except RemoteFault as fault:
+            address = "" if socket.client is None else socket.client.host
+            self._authority.denied(tenant, address, fault)
+            raise
+        await self._subscribe(socket, key, grant)
 
     def _is_tenant(self, name: str) -> bool:
         return self._authority.config.tenant(name) is not None
