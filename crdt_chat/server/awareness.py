@@ -29,8 +29,11 @@ class Awareness:
         self._latest: tuple[wire.AwarenessEntry, ...] | None = None
 
     def hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
-        """Take a frame, now or as soon as the rate allows. Raises Malformed."""
-        if self._client is None and len(entries) == 1:
+        """Take a frame, now or as soon as the rate allows; until bound in the page's turn.
+
+        Raises Malformed.
+        """
+        if not self.bound and len(entries) == 1:
             # Its first awareness frame names one id: its own (design 4, ownership).
             self._room.announce(self._peer, entries[0].client)
         waiting = self._latest is not None
@@ -46,6 +49,11 @@ class Awareness:
             self._start(self._hear_later, delay)
         else:
             self._hear_now()
+
+    @property
+    def bound(self) -> bool:
+        """Whether its Yjs client id is known."""
+        return self._client is not None
 
     @property
     def _client(self) -> int | None:

@@ -379,6 +379,7 @@ class _Connection:
         if self._awareness is None:
             start = self._tasks.start_soon
             self._awareness = Awareness(self.peer, self._room, self._services, start)
+        if not self._awareness.bound:
             # It announces its client id: whose that is may be being judged.
             await self._room.turn.wait()
         self._awareness.hear(entries)

@@ -1,6 +1,7 @@
 """Promises 1 and 2 of design 1 on simulated histories of the production server, every one from a seed.
 
-After every step: what was acknowledged or seen is durable, nothing grows without bound. At the end:
+After every step: what was acknowledged or seen is durable, nothing grows without bound, nobody has touched
+a page while a big job had its turn. At the end:
 replicas converge, events came once and in order, presence is exact, memory is free again, and a new
 process finds the same page. CRDT_CHAT_SEEDS sets how many; `python bench/simulate.py --seed N` replays.
 """
@@ -48,6 +49,7 @@ HAPPENS = (
     "events told",
     "refusals",
     "server writes",
+    "big jobs",
 )
 
 

@@ -18,7 +18,8 @@ from store.records import Rewrite, StoredPage
 from .client import Client
 from .loop import run
 from .process import Process
-from .world import TENANT, World, quieten
+from .turns import watching
+from .world import TENANT, World, own_settings, quieten
 
 STEPS = 60
 
@@ -261,7 +262,8 @@ class History(World):
         """The library panics: the document cannot be touched any more."""
         if self.process is None or not self.process.alive:
             return
-        rooms = [room for room in self.process.rooms if not room.page.rests]
+        free = [room for room in self.process.rooms if not room.turn.busy]
+        rooms = [room for room in free if not room.page.rests]
         if rooms:
             room = self.rng.choice(rooms)
             document = room.page._content.document
@@ -324,8 +326,10 @@ def simulate(seed: int, steps: int = STEPS, played: list[History] | None = None)
     played = [] if played is None else played
 
     async def main() -> None:
-        played.append(History(seed, steps))
-        await played[0].play()
+        with own_settings():
+            played.append(History(seed, steps))
+            with watching(played[0].failed):
+                await played[0].play()
 
     try:
         run(main())

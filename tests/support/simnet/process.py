@@ -14,10 +14,11 @@ from crdt_chat.server.connection import Visit, serve
 from crdt_chat.server.metrics import Metrics
 from crdt_chat.server.rooms import Rooms
 from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
-from crdt_chat.server.turn import here
+from crdt_chat.server.turn import Aside
 
 from .disk import Disk, Handle
 from .link import Link
+from .turns import SlowAside
 
 COMMIT_S, DRAIN_S, STOP_S = 1.5, 2.0, 5.0
 
@@ -34,13 +35,13 @@ def seeded_ids(rng: Random, clock: Clock) -> Ids:
 
 
 def services_of(
-    config: Config, store: Handle, clock: Clock, ids: Ids, tasks: anyio.abc.TaskGroup
+    config: Config, store: Handle, clock: Clock, ids: Ids, tasks: anyio.abc.TaskGroup, aside: Aside
 ) -> Services:
     """The parts of one server, as server/app.py puts them together."""
     limits = config.limits_in_force()
     metrics = Metrics("simulated")
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
-    return Services(config, limits, clock, ids, store, metrics, queue, tasks, here)
+    return Services(config, limits, clock, ids, store, metrics, queue, tasks, aside)
 
 
 def config_of(tenant: str, limits: Limits) -> Config:
@@ -55,6 +56,7 @@ class Process:
         self.handle = Handle(disk)
         self._config = config
         self._clock = clock
+        self._aside = SlowAside(rng, disk.counts)
         self._ids = seeded_ids(rng, clock)
         self._links: dict[Link, None] = {}
         self._scope = anyio.CancelScope()
@@ -75,7 +77,9 @@ class Process:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     self.tasks = tasks
-                    services = services_of(self._config, self.handle, self._clock, self._ids, tasks)
+                    services = services_of(
+                        self._config, self.handle, self._clock, self._ids, tasks, self._aside
+                    )
                     self.rooms = Rooms(services)
                     tasks.start_soon(self.rooms.housekeep)
                     self._started.set()

@@ -4,10 +4,12 @@ Production code: sessions, gate, rooms, commits, outboxes. Simulated: clock, soc
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import zlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -76,6 +78,8 @@ class World:
             commit_queue_updates=rng.choice([4_096, 4_096, 3]),
             presence_list_users=rng.choice([50, 2]),
             state_frames_bytes=rng.choice([256 << 20, 20_000]),
+            # What is big is done in turns beside the loop: all that comes, the larger half, nothing.
+            slice_ms=rng.choice([50.0, 0.2, 0.01]),
         )
         self.wall_offset = 0
         self.went_back = False
@@ -330,3 +334,13 @@ class World:
 def quieten() -> None:
     """The server logs every fault that is injected here: nobody wants to read that."""
     logging.getLogger("crdt_chat").setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+    """What a World sets in modules of the server is put back: other tests run in this process, too."""
+    kept = snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE
+    try:
+        yield
+    finally:
+        snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE = kept
