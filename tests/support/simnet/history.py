@@ -19,7 +19,7 @@ from .client import Client
 from .loop import run
 from .process import Process
 from .turns import watching
-from .world import TENANT, World, own_settings, quieten
+from .world import TENANT, World, own_settings
 
 STEPS = 60
 
@@ -322,7 +322,6 @@ def simulate(seed: int, steps: int = STEPS, played: list[History] | None = None)
 
     played: where the history is put, for those who want to read its log afterwards.
     """
-    quieten()
     played = [] if played is None else played
 
     async def main() -> None:

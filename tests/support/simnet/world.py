@@ -331,16 +331,18 @@ class World:
             assert canonical(content_of(loaded.page)) == expected, "a restart shows another page"
 
 
-def quieten() -> None:
-    """The server logs every fault that is injected here: nobody wants to read that."""
-    logging.getLogger("crdt_chat").setLevel(logging.CRITICAL)
-
-
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
-    """What a World sets in modules of the server is put back: other tests run in this process, too."""
+    """What a World sets in modules of the server is put back: other tests run in this process, too.
+
+    Meanwhile the server logs nothing: it would tell of every fault that is injected.
+    """
     kept = snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE
+    log = logging.getLogger("crdt_chat")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        log.setLevel(level)
         snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE = kept
