@@ -62,6 +62,13 @@ def carry_over(old: Path, new: Path) -> None:
         db.close()
 
 
+def noted(copy: Path, action: str) -> list[str]:
+    """Details (JSON) of the audit entries of a copy whose action begins so. Raises Damaged."""
+    query = "SELECT detail FROM audit WHERE substr(action, 1, length(:action)) = :action"
+    with of_file(copy), closing(schema.connect(copy, readonly=True)) as db:
+        return [detail for (detail,) in db.execute(query, {"action": action})]
+
+
 def check_copy(copy: Path) -> None:
     """Verify a file that `backup` made, of this version's schema or an older one.
 

@@ -112,7 +112,7 @@ class Erasure:
             log.exception("the log of erasures cannot be written")
             raise TryLater("the log of erasures cannot be written: ask again") from error
 
-    async def again(self, entries: list[Erased]) -> int:
+    async def again(self, entries: Sequence[Erased]) -> int:
         """Erase once more what is in a log, in a restored database that nobody is served from."""
         services, count = self._rooms.services, 0
         for entry in entries:

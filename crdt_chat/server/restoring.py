@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,12 +25,12 @@ from crdt_chat.server.erasure_log import NAMES, Erased, ErasureLog, path_of
 from crdt_chat.server.rewriting import kept_in, replacement
 from crdt_chat.server.services import Services
 from store import open_reader, open_store
-from store.backup import bring_up, carry_over, check_copy
+from store.backup import bring_up, carry_over, check_copy, noted
 from store.errors import StoreError
 from store.lock import FileLock
 from store.protocol import Reader
 from store.records import StoredPage
-from store.tenants import AuditEntry
+from store.tenants import AuditEntry, AuditWanted, Trust
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ LEAP = 1_000
 """How far an epoch leaps where the replaced database can't tell how far it had come."""
 
 ACTOR = "restore"
+ERASE = "erase."
+"""How the action of an erasure begins in the audit log, where its detail tells its id."""
 FROM = "command line"
 """Where a restore is asked for, as the audit log says it: nothing is served meanwhile."""
 
@@ -86,14 +88,26 @@ def restore(config: Config, backup: Path) -> Restored:
         part.chmod(0o600)
         # Before anything is taken over: that may need tables which the backup does not have yet.
         bring_up(part)
+        # Before the audit log of the replaced database is added, which knows of later ones.
+        done = _ids(noted(part, ERASE))
+        again = [entry for entry in erased if entry.kind != NAMES and entry.id not in done]
         if target.exists():
             _carry_over(target, part)
         successor = replace(config, db=part)
         source = str(backup.absolute())
-        pages, again = anyio.run(_renew, successor, known, erased, path_of(target), source)
-        return Restored(pages, again, _swap(part, target))
+        pages, count = anyio.run(_renew, successor, known, again, path_of(target), source)
+        return Restored(pages, count, _swap(part, target))
     finally:
         lock.release()
+
+
+def _ids(details: Iterable[str]) -> set[str]:
+    """The erasures that a copy had seen the end of when it was made, by their ids in the log.
+
+    They must not be done again: what was written afterwards, on an erased page or by a person of an erased
+    one's name, is in the copy by right.
+    """
+    return {json.loads(detail).get("id", "") for detail in details}
 
 
 async def _known(target: Path) -> dict[Key, Known]:
@@ -134,7 +148,7 @@ async def _of_page(reader: Reader, key: Key) -> Known:
 
 
 async def _renew(
-    config: Config, known: Mapping[Key, Known], erased: Iterable[Erased], place: Path, source: str
+    config: Config, known: Mapping[Key, Known], erased: Sequence[Erased], place: Path, source: str
 ) -> tuple[int, int]:
     """Every page of the restored file under a new epoch; then what was erased, once more."""
     store = open_store(config.db)
@@ -144,14 +158,32 @@ async def _renew(
             for tenant, page in names:
                 await _renew_page(app.services, (tenant, page), known.get((tenant, page)))
             erasure = Erasure(app.rooms, ErasureLog(place))
-            again = await erasure.again([entry for entry in erased if entry.kind != NAMES])
+            again = await erasure.again(erased)
             detail = json.dumps({"pages": len(names), "erasures": again})
             now = app.services.clock.now()
             done = AuditEntry(now, "operator", FROM, OPERATORS, ACTOR, source, detail)
+            await _note_again(store.trust, erased, now)
             await store.trust.note([done])
     finally:
         await store.close()
     return len(names), again
+
+
+async def _note_again(trust: Trust, erased: Sequence[Erased], now: int) -> None:
+    """So that a copy of the restored file knows them as done, also where their own entries are lost."""
+    known = _ids(
+        row.detail for row in await trust.audit(None, AuditWanted(limit=2**62, action=ERASE))
+    )
+    await trust.note(
+        [
+            AuditEntry(
+                now, "operator", FROM, entry.tenant, f"{ERASE}{entry.kind}", entry.digest,
+                json.dumps({"id": entry.id, "page": entry.page}),
+            )
+            for entry in erased
+            if entry.id not in known
+        ]
+    )  # fmt: skip
 
 
 async def _renew_page(services: Services, key: Key, known: Known | None) -> None:

@@ -1,7 +1,9 @@
 """A backup in the place of a database: what is taken over from it, and what without it."""
 
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -10,7 +12,16 @@ from sqlite_utils import Database
 
 from crdt_chat.config import Config
 from crdt_chat.page.erasure import whole
-from crdt_chat.server.erasure_log import ENTITY, NAMES, Erased, ErasureLog, digest, path_of
+from crdt_chat.server.erasure_log import (
+    ENTITY,
+    NAMES,
+    PAGE,
+    USER,
+    Erased,
+    ErasureLog,
+    digest,
+    path_of,
+)
 from crdt_chat.server.restoring import LEAP, restore
 from store import open_store, schema
 from store.errors import Locked, NotAStore
@@ -162,6 +173,54 @@ def test_what_the_log_says_is_erased_again_and_stays_barred(config, backup):
     assert "later" in found.erased
     assert len(found.erased) == 2
     assert b"a quote" not in config.db.read_bytes()
+
+
+def erased_before(config, backup, tmp_path, kind, subject):
+    """A backup that was made after an erasure and after somebody has written again."""
+
+    async def made():
+        store = open_store(config.db)
+        detail = json.dumps({"id": "1", "page": "p", "pages": 1})
+        await store.trust.note([AuditEntry(1, "op", "", "open", f"erase.{kind}", "digest", detail)])
+        await store.backup(tmp_path / "later.db")
+        await store.close()
+
+    anyio.run(made)
+    log = ErasureLog(path_of(config.db))
+    log.append(Erased("1", 1, "open", kind, "p", "salt", digest("salt", subject)))
+    return tmp_path / "later.db"
+
+
+@pytest.mark.parametrize(("kind", "subject"), [(PAGE, "p"), (USER, "ada")])
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_was_written_after_an_erasure_is_not_erased_by_a_restore(
+    config, backup, tmp_path, kind, subject, lost
+):
+    """With the replaced database there, and on another machine that has the log of erasures alone."""
+    later = erased_before(config, backup, tmp_path, kind, subject)
+    if lost:
+        config.db.unlink()
+    assert restore(config, later).erasures == 0
+    assert [name for name, *_ in anyio.run(look, config.db, "p").entities] == ["a"]
+
+
+def test_an_erasure_that_was_done_again_is_known_to_the_next_backup(config, backup, tmp_path):
+    log = ErasureLog(path_of(config.db))
+    log.append(Erased("1", 1, "open", PAGE, "p", "salt", digest("salt", "p")))
+    config.db.unlink()
+    assert restore(config, backup).erasures == 1
+
+    async def again():
+        store = open_store(config.db)
+        stored = await store.load("open", "p")
+        rows = replace(page("p", 80_000), expected_seq=stored.seq)
+        assert all(hasattr(one, "seq") for one in await store.commit([rows]))
+        await store.backup(tmp_path / "next.db")
+        await store.close()
+
+    anyio.run(again)
+    assert restore(config, tmp_path / "next.db").erasures == 0
+    assert [name for name, *_ in anyio.run(look, config.db, "p").entities] == ["a"]
 
 
 def test_a_database_in_use_and_a_file_that_is_none_are_left_alone(config, backup, tmp_path):
