@@ -47,6 +47,7 @@ class Scene:
         self.marker = f"forbidden{number}x"
         self.role = role
         self.others: list[YjsBrowser] = []
+        self.gone: list[YjsBrowser] = []
         self._stack = ExitStack()
         self.legacy = self._stack.enter_context(self._subscribed())
         self.heard: list[str] = []
@@ -76,6 +77,28 @@ class Scene:
         self.before = self.ada.content()
         for browser in (self.bob, self.eve):
             browser.wait(content=self.before)
+
+    def erase(self, *what: str) -> None:
+        """By command. What the legacy client heard until then was public; what it hears now counts."""
+        self._listen()
+        self.heard.clear()
+        self.arena.server.command("erase", self.tenant, *what)
+
+    def restarted(self) -> None:
+        """The server is another process: bob's legacy client dials again."""
+        self.legacy = self._stack.enter_context(self._subscribed())
+
+    def start_anew(self, *users: str) -> None:
+        """After an erasure: ada and bob with fresh documents; users: who was closed with 4409."""
+        for name in users:
+            browser: YjsBrowser = getattr(self, name)
+            browser.wait(denied=True)
+            assert browser.status().denied["code"] == 4409, browser.status().denied
+        self.gone += self.others
+        self.others = []
+        self.ada, self.bob = self.person("ada"), self.person("bob")
+        self.before = self.ada.content()
+        self.bob.wait(content=self.before)
 
     def person(self, user: str, *, role: str = "editor", **options: Any) -> YjsBrowser:
         """One more stock browser; its frames are searched like everybody's."""
@@ -209,7 +232,7 @@ class Scene:
     def close(self) -> None:
         """Everybody goes home."""
         self._stack.close()
-        for browser in self.others:
+        for browser in (*self.others, *self.gone):
             browser.drop()
 
     # What the server has
