@@ -115,7 +115,7 @@ class LocalFault(CrdtChatError):
 
 
 class PageBroken(LocalFault):
-    """The document can no longer be trusted (apply failed or panicked): rebuild it from the store."""
+    """The document can no longer be trusted, since a change of it failed: rebuild it from the store."""
 
 
 class UpdateBroken(PageBroken):

@@ -3,34 +3,33 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from crdt_chat.errors import Malformed, PageBroken, UpdateBroken
+from crdt_chat.errors import Malformed, PageBroken
 from crdt_chat.page.arrival import Arrival, retrace
-from crdt_chat.page.document import Document, Expected
-from crdt_chat.page.index import MENDED, Index
+from crdt_chat.page.document import Document
+from crdt_chat.page.index import MENDED, Entry, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
 from crdt_chat.page.merge import merge
-from crdt_chat.page.outgoing import learn
-from crdt_chat.page.pieces import encoded, pieces
+from crdt_chat.page.outgoing import Outgoing, assemble, learn
 from crdt_chat.page.update import decode
-from crdt_chat.page.vector import encode_vector
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 
-SMALL: Final = 64 * 1024
-"""Bytes of an update or a state that Yjs is given, or gives, in one piece."""
+NOTHING: Final = b"\x00\x00"
+"""The update that says nothing."""
 
-
-def _in_pieces(update: bytes) -> Iterable[bytes]:
-    """A stored update as Yjs is given it. Raises Malformed."""
-    return [update] if len(update) <= SMALL else pieces(*decode(update)[:2])
+BROKEN: Final = "the page has failed and must be rebuilt"
 
 
 class Content:
-    """document, index and ledger, always in step with each other."""
+    """document, index and ledger, always in step with each other.
 
-    __slots__ = ("_grown", "_size", "document", "index", "ledger")
+    broken: something went wrong while they changed; they must be thrown away.
+    """
+
+    __slots__ = ("_grown", "_size", "broken", "document", "index", "ledger")
 
     def __init__(self) -> None:
+        self.broken = False
         self.document = Document()
         self.index = Index(ROOTS)
         self.ledger = Ledger()
@@ -44,16 +43,16 @@ class Content:
         Raises PageBroken if they are not what this gate lets come about.
         """
         content = cls()
-        content._take(list(updates))
+        arrival = content._take(list(updates))
         for client, clock, length, repair in rows.refused:
             if repair == "rollback":
                 content.index.mark(client, clock, length, MENDED)
         content.ledger.add(rows)
-        for root in ROOTS:
-            content.ledger.apply(
-                Change(root, name, None, value)
-                for name, value in content.document.items(root).items()
-            )
+        content.ledger.apply(
+            Change(root, name, None, draft.after)
+            for (root, name), draft in arrival.drafts.items()
+            if draft.lives()
+        )
         return content
 
     @classmethod
@@ -71,42 +70,35 @@ class Content:
         content.ledger = ledger
         return content
 
-    def _take(self, updates: Sequence[bytes]) -> None:
-        """Fill the document, and the index from it."""
+    def _take(self, updates: Sequence[bytes]) -> Arrival:
+        """Fill document and index. Returns all that is there. Raises PageBroken."""
         try:
-            for update in updates:
-                self.document.apply(_in_pieces(update))
-            state = self.document.state() if sum(map(len, updates)) <= SMALL else merge(updates)
+            state = merge(updates) or NOTHING
             arrival = retrace(decode(state), self.index)
+            if arrival.lacks:
+                raise PageBroken("the stored page is incomplete")
+            outgoing = assemble(arrival, self.index, 0)
+            outgoing.write()
+            self._carry_out(arrival, outgoing)
         except (Malformed, ValueError) as error:
             raise PageBroken("the stored page is not one that this gate wrote") from error
         self._size = len(state)
-        if arrival.lacks:
-            raise PageBroken("the stored page is incomplete")
-        learn(arrival, self.index)
+        return arrival
 
-    def apply(
-        self,
-        arrival: Arrival,
-        verdict: Verdict,
-        updates: Iterable[bytes],
-        expected: Iterable[Expected],
-    ) -> None:
-        """Carry out a verdict; `updates` are its update, in one or several pieces.
+    def _carry_out(self, arrival: Arrival, outgoing: Outgoing) -> None:
+        for client, section in outgoing.sections.items():
+            lengths = [struct.length for struct in outgoing.structs[client]]
+            self.document.append(client, section, lengths)
+        for unit in learn(arrival, self.index):
+            self.document.drop(unit)
 
-        Raises UpdateBroken, also if Yjs shows otherwise; PageBroken if the document had failed before.
+    def apply(self, arrival: Arrival, verdict: Verdict, outgoing: Outgoing) -> None:
+        """Carry out a verdict, of which `outgoing` is the update, encoded already.
+
+        Raises UpdateBroken if the document does not have what the index says.
         """
-        *before, last = updates
-        sound = not self.document.broken
-        try:
-            if before:
-                self.document.apply(before)
-            self.document.carry_out(last, expected)
-        except PageBroken as fault:
-            if not sound:
-                raise
-            raise UpdateBroken("an update broke the document") from fault
-        learn(arrival, self.index)
+        self.broken = True
+        self._carry_out(arrival, outgoing)
         for client, user in verdict.rows.owners:
             self.ledger.owners[client] = user
         if verdict.refusals:
@@ -118,6 +110,7 @@ class Content:
                 self.ledger.gone[name] = Past(creator, created)
         self._size += len(verdict.update)
         self._grown += len(verdict.update)
+        self.broken = False
 
     @property
     def size(self) -> int:
@@ -125,14 +118,22 @@ class Content:
         return self._size
 
     def state(self) -> bytes:
-        """The whole document as one update. Raises PageBroken."""
+        """The whole document as one update."""
         return self.since({})
 
     def since(self, known: Mapping[int, int]) -> bytes:
         """What somebody with this state vector lacks, as one update. Raises PageBroken."""
-        if self._size <= SMALL:
-            return self.document.since(encode_vector(known))
-        return encoded(self.index, known, self.document.since)
+        if self.broken:
+            raise PageBroken(BROKEN)
+        return self.document.since(known)
+
+    def read(self, entry: Entry) -> Json:
+        """The value of an entry that is live."""
+        return self.document.read(entry.leaf())
+
+    def names(self, root: str) -> list[str]:
+        """The names of all entries of a root map that are there."""
+        return [name for name, entry in self.index.entries[root].items() if entry.live]
 
     def past_of(self, entity: str) -> Past | None:
         """Creator and time of an annotation or comment that is or was there. Raises PageBroken."""
@@ -141,13 +142,13 @@ class Content:
             root = ENTITY_ROOTS["/" in entity]
             entry = self.index.entry(root, entity)
             if entry is not None and entry.live:
-                return past_in(self.document.read(root, entity))
+                return past_in(self.read(entry))
         return past
 
     def value(self, root: str, name: str) -> Json | None:
         """The value of an entry, None if it is absent. Raises PageBroken."""
         entry = self.index.entry(root, name)
-        return self.document.read(root, name) if entry is not None and entry.live else None
+        return self.read(entry) if entry is not None and entry.live else None
 
     def exceeds(self, more: int, limit: int) -> bool:
         """Whether the state would outgrow `limit` bytes, give or take a hundredth.

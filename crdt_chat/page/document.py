@@ -1,176 +1,132 @@
-"""The Y.Doc itself, behind the few verbs that the gate needs: the only module that touches pycrdt.
+"""The document: every struct of the page as it is written in an update, per client, and nothing decoded.
 
-yrs panics with a BaseException on some inputs, and a document that has panicked must never be touched
-again: whatever comes out of it becomes PageBroken here (design 4). pycrdt's inner classes are used, not
-their wrappers: these cost 5 us for each entry that is read and 6 KiB for each open page.
+Yjs keeps each value as a tree of hash maps, four times its bytes, and encodes all of them for whoever
+joins. Who wins an entry the index knows; what is left to do is to keep bytes in order and to take out
+the values that are gone (docs/decisions/0013-our-own-document.md).
 """
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 
-from pycrdt._pycrdt import Doc, Map, Transaction
-
-from crdt_chat.errors import PageBroken
-from crdt_chat.page.lib0 import MAX_INTEGER
+from crdt_chat.errors import UpdateBroken
+from crdt_chat.page.cell import extended, has_value, joins, rest_of, tombstone, value_of
+from crdt_chat.page.update import Id, Section, encoded_uint, joined
 from crdt_chat.page.verdict import Json
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-Expected: TypeAlias = tuple[str, str, bool, Json]
-"""Root and name of an entry, whether it must be there now, and its value (None: not looked at)."""
+class Column:
+    """The structs of one client: cells[i] is the one that begins with the clock firsts[i]."""
 
-NOTHING: Final = b"\x00"
-"""The state vector of who has nothing."""
+    __slots__ = ("_deletions", "cells", "end", "firsts")
 
-_FAILED: Final = "the document has failed and must be rebuilt"
+    def __init__(self) -> None:
+        self.firsts: array[int] = array("I")
+        self.cells: list[bytes] = []
+        self.end = 0
+        self._deletions: bytes | None = b""
 
+    def append(
+        self, client: int, clock: int, cells: Sequence[bytes], lengths: Sequence[int]
+    ) -> None:
+        """Add the next structs, of so many units each. Raises UpdateBroken if clocks are missing."""
+        if clock != self.end:
+            raise UpdateBroken("structs that do not follow each other")
+        for cell, length in zip(cells, lengths, strict=True):
+            self.firsts.append(self.end)
+            self.cells.append(cell)
+            self.end += length
+            if not has_value(cell):
+                self._absorb(client, len(self.cells) - 1, length)
 
-def _guarded(
-    verb: Callable[Concatenate["Document", P], T],
-) -> Callable[Concatenate["Document", P], T]:
-    """Let whatever goes wrong within a verb leave the document broken for good."""
+    def _absorb(self, client: int, place: int, length: int) -> bool:
+        """Let the struct before this one, which has no value, take it in if they are one."""
+        self._deletions = None
+        cells, firsts, last = self.cells, self.firsts, place - 1
+        if not place or not joins(cells[place], cells[last], client, firsts[place]):
+            return False
+        cells[last] = extended(cells[last], firsts[place] - firsts[last], length)
+        del cells[place], firsts[place]
+        return True
 
-    @wraps(verb)
-    def guard(self: "Document", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._broken:
-            raise PageBroken(_FAILED)
-        self._broken = True
-        try:
-            if self._folded is not None:
-                self._unfold(self._folded)
-            result = verb(self, *args, **kwargs)
-        except (PageBroken, KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            raise PageBroken(_FAILED) from error
-        self._broken = False
-        return result
+    def place_of(self, clock: int) -> int:
+        """The place of the item that holds this unit's value. Raises UpdateBroken if none does."""
+        place = bisect_right(self.firsts, clock) - 1
+        if place < 0 or self.firsts[place] != clock or not has_value(self.cells[place]):
+            raise UpdateBroken("a value that the index knows of is not there")
+        return place
 
-    return guard
+    def drop(self, client: int, clock: int) -> None:
+        """Take a unit's value out; the deleted units that it hangs on take it into their struct."""
+        place = self.place_of(clock)
+        if not self._absorb(client, place, 1):
+            self.cells[place] = tombstone(self.cells[place])
+
+    def since(self, client: int, clock: int) -> Sequence[bytes]:
+        """The structs from this clock on, the first one cut if it begins earlier."""
+        if not clock:
+            return self.cells
+        place = bisect_right(self.firsts, clock) - 1
+        cells = self.cells[place:]
+        if self.firsts[place] < clock:
+            cells[0] = rest_of(cells[0], client, self.firsts[place], clock)
+        return cells
+
+    def deletions(self, client: int) -> bytes:
+        """Its section of the delete set; b"" if nothing of it is deleted."""
+        if self._deletions is None:
+            ends = (*self.firsts[1:], self.end)
+            ranges = joined([
+                (first, end)
+                for first, end, cell in zip(self.firsts, ends, self.cells, strict=True)
+                if not has_value(cell)
+            ])  # fmt: skip
+            out = [encoded_uint(client), encoded_uint(len(ranges))]
+            for first, end in ranges:
+                out += (encoded_uint(first), encoded_uint(end - first))
+            self._deletions = b"".join(out)
+        return self._deletions
 
 
 class Document:
-    """One Y.Doc. Every verb raises PageBroken if the library fails, and always after that.
+    """The columns of all clients. A unit that has a value is always an item of its own."""
 
-    Folded it is its encoded state only, a sixth of the memory: the next verb unfolds it, in 0.2 ms for
-    50 annotations.
-    """
-
-    __slots__ = ("_broken", "_doc", "_folded", "_maps")
+    __slots__ = ("_columns",)
 
     def __init__(self) -> None:
-        self._broken = False
-        self._maps: dict[str, Map] = {}
-        self._folded: bytes | None = None
-        # The id of the Y.Doc is never written: the gate encodes all structs itself.
-        self._doc = Doc(0, None, None)
+        self._columns: dict[int, Column] = {}
 
-    @property
-    def broken(self) -> bool:
-        """Whether it has failed before."""
-        return self._broken
+    def append(self, client: int, section: Section, lengths: Sequence[int]) -> None:
+        """Add a client's next structs, of so many units each. Raises UpdateBroken."""
+        column = self._columns.get(client)
+        if column is None:
+            column = self._columns[client] = Column()
+        column.append(client, *section, lengths)
 
-    @_guarded
-    def apply(self, updates: Iterable[bytes]) -> None:
-        """Integrate trusted updates, each in its transaction."""
-        for update in updates:
-            transaction = self._doc.create_transaction()
-            self._doc.apply_update(transaction, update)
-            transaction.drop()
+    def drop(self, unit: Id) -> None:
+        """Take the value of a unit out. Raises UpdateBroken if it has none."""
+        self._columns[unit[0]].drop(*unit)
 
-    @_guarded
-    def carry_out(self, update: bytes, expected: Iterable[Expected]) -> None:
-        """Integrate a canonical update and read the touched keys back, so that Yjs decides who won."""
-        transaction = self._doc.create_transaction()
-        self._doc.apply_update(transaction, update)
-        for root, name, lives, value in expected:
-            entries = self._map(transaction, root)
-            if value is None:
-                right = entries.has(transaction, name) is lives
-            else:
-                right = entries.get(transaction, name) == value
-            if not right:
-                raise PageBroken(f"Yjs decided otherwise about {root}/{name}")
-        transaction.drop()
+    def read(self, unit: Id) -> Json:
+        """The value of a unit. Raises UpdateBroken if it has none."""
+        column = self._columns[unit[0]]
+        return value_of(column.cells[column.place_of(unit[1])])
 
-    def fold(self) -> None:
-        """Keep only the encoded state until somebody needs more."""
-        if self._folded is None:
-            state = self.state()
-            self._maps = {}
-            del self._doc
-            self._folded = state
-
-    @property
-    def folded(self) -> bool:
-        """Whether there is only the encoded state."""
-        return self._folded is not None
-
-    def _unfold(self, state: bytes) -> None:
-        self._doc = Doc(0, None, None)
-        self._folded = None
-        transaction = self._doc.create_transaction()
-        self._doc.apply_update(transaction, state)
-        transaction.drop()
-
-    def since(self, state_vector: bytes) -> bytes:
-        """What a peer with this state vector, which is trusted, lacks."""
-        if self._folded is not None and state_vector == NOTHING:
-            return self._folded
-        return self._since(state_vector)
-
-    @_guarded
-    def _since(self, state_vector: bytes) -> bytes:
-        transaction = self._doc.create_transaction()
-        update = self._doc.get_update(transaction, state_vector)
-        transaction.drop()
-        return update
-
-    def state(self) -> bytes:
-        """The whole document as one update."""
-        return self.since(NOTHING)
-
-    @_guarded
-    def read(self, root: str, name: str) -> Json:
-        """The value of an entry that is there, as JSON."""
-        transaction = self._doc.create_transaction()
-        value = as_json(self._map(transaction, root).get(transaction, name))
-        transaction.drop()
-        return value
-
-    @_guarded
-    def names(self, root: str) -> list[str]:
-        """The names of all entries of a root map."""
-        transaction = self._doc.create_transaction()
-        entries: Any = self._map(transaction, root)  # its stubs lack `keys`
-        names: list[str] = entries.keys(transaction)
-        transaction.drop()
-        return names
-
-    def items(self, root: str) -> dict[str, Json]:
-        """All entries of a root map: read one by one, all at once would hold the interpreter for long."""
-        return {name: self.read(root, name) for name in self.names(root)}
-
-    def _map(self, transaction: Transaction, root: str) -> Map:
-        """This root map, made at its first use: an open page costs less so."""
-        found = self._maps.get(root)
-        if found is None:
-            found = self._maps[root] = self._doc.get_or_insert_map(transaction, root)
-        return found
-
-
-def as_json(value: Any) -> Json:
-    """This value with integral floats as integers: Yjs numbers may come back as either."""
-    kind = type(value)
-    if kind is float:
-        whole = value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER
-        return int(value) if whole else value
-    if kind is dict:
-        for name, each in value.items():
-            if type(each) is not str:
-                value[name] = as_json(each)
-    elif kind is list:
-        value[:] = map(as_json, value)
-    return value
+    def since(self, known: Mapping[int, int]) -> bytes:
+        """What a peer with this state vector lacks, as one update; all that is deleted is said anew."""
+        parts: list[bytes] = [b""]
+        deletions: list[bytes] = []
+        count = 0
+        for client in sorted(self._columns, reverse=True):
+            column = self._columns[client]
+            clock = known.get(client, 0)
+            if clock < column.end:
+                cells = column.since(client, clock)
+                parts += map(encoded_uint, (len(cells), client, clock))
+                parts += cells
+                count += 1
+            deleted = column.deletions(client)
+            if deleted:
+                deletions.append(deleted)
+        parts[0] = encoded_uint(count)
+        return b"".join((*parts, encoded_uint(len(deletions)), *deletions))

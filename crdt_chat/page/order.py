@@ -20,7 +20,7 @@ def trim(update: Update, index: Index) -> dict[int, Sequence[Struct]] | None:
         fresh: Sequence[Struct] = structs
         if structs[0].clock < end:
             fresh = [
-                struct if struct.clock >= end else _cut(struct, end)
+                struct if struct.clock >= end else cut(struct, end)
                 for struct in structs
                 if struct.clock + struct.length > end
             ]
@@ -32,7 +32,7 @@ def trim(update: Update, index: Index) -> dict[int, Sequence[Struct]] | None:
     return found
 
 
-def _cut(struct: Struct, end: int) -> Struct:
+def cut(struct: Struct, end: int) -> Struct:
     """What of a struct is not before clock `end`: it hangs on the last known unit."""
     known = end - struct.clock
     if isinstance(struct, Item):

@@ -3,14 +3,10 @@
 "Only the winning value is sent on; every other new ContentAny becomes ContentDeleted."
 """
 
-from collections.abc import Iterable
-
 from crdt_chat.page.arrival import Arrival
-from crdt_chat.page.document import Expected
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Index, Owner
-from crdt_chat.page.pieces import STRUCTS, is_big, pieces
-from crdt_chat.page.update import Gc, Item, Struct, Update, encode
+from crdt_chat.page.update import Gc, Id, Item, Section, Struct, Update, assembled, written
 from crdt_chat.page.verdict import Change, Repair
 
 
@@ -18,28 +14,31 @@ class Outgoing:
     """The structs and deletions to apply.
 
     refused: (client, clock, length, repair) of every GC that stands for refused structs. altered: the
-    sender's own bytes did not say just this, so that she must get it, too.
+    sender's own bytes did not say just this, so that she must get it, too. sections: the structs as
+    `write` has written them.
     """
 
-    __slots__ = ("altered", "deleted", "refused", "structs")
+    __slots__ = ("altered", "deleted", "refused", "sections", "structs")
 
     def __init__(self, *, altered: bool) -> None:
         self.structs: dict[int, list[Struct]] = {}
         self.deleted: dict[int, list[tuple[int, int]]] = {}
         self.refused: list[tuple[int, int, int, Repair]] = []
         self.altered = altered
+        self.sections: dict[int, Section] = {}
 
     def encode(self, came: Update) -> bytes:
         """The canonical update; b"" for nothing at all."""
+        self.write()
         # Most goes on just as it came. Items are equal only if their bytes are, too: `raw` is of them.
         if came.raw and self.structs == came.structs and self.deleted == came.deleted:
             return came.raw
-        return encode(self.structs, self.deleted) if self.structs or self.deleted else b""
+        return assembled(self.sections, self.deleted) if self.structs or self.deleted else b""
 
-    def pieces(self, update: bytes) -> Iterable[bytes]:
-        """The canonical update as Yjs is given it: as it is, or in pieces if it is big."""
-        big = len(update) > STRUCTS and is_big(self.structs, self.deleted)
-        return pieces(self.structs, self.deleted) if big else (update,)
+    def write(self) -> None:
+        """Write the structs, each for itself."""
+        for client, run in self.structs.items():
+            self.sections[client] = (run[0].clock, list(map(written, run)))
 
     def delete(self, client: int, first: int, length: int = 1) -> None:
         """Add a range to the delete set."""
@@ -143,13 +142,9 @@ def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
         outgoing.altered = outgoing.altered or not draft.removes
 
 
-def effects(arrival: Arrival) -> tuple[tuple[Change, ...], list[Expected]]:
-    """The net effects, in the order in which the update names them; and what Yjs must show of each entry.
-
-    The value is compared where an old one could stand instead of it.
-    """
+def effects(arrival: Arrival) -> tuple[Change, ...]:
+    """The net effects, in the order in which the update names them."""
     changes = []
-    expected: list[Expected] = []
     for (root, name), draft in arrival.drafts.items():
         if draft.fate == "gc":
             continue
@@ -157,21 +152,22 @@ def effects(arrival: Arrival) -> tuple[tuple[Change, ...], list[Expected]]:
         after = draft.after if draft.fate == "kept" and lives and draft.effect == "write" else None
         if after is not None or (draft.live and not lives):
             changes.append(Change(root, name, draft.before, after))
-        if draft.fate == "put" and draft.leaf is not None:
-            after = draft.before
-        expected.append((root, name, lives, after if draft.live else None))
-    return tuple(changes), expected
+    return tuple(changes)
 
 
-def learn(arrival: Arrival, index: Index) -> None:
-    """Let the index know what was applied."""
+def learn(arrival: Arrival, index: Index) -> list[Id]:
+    """Let the index know what was applied. Returns the units whose values are gone with it."""
+    gone: list[Id] = []
     for (root, name), draft in arrival.drafts.items():
         if draft.fate != "gc":
             if draft.rivals:
                 index.rivals[root, name] = index.rivals.get((root, name), 0) + draft.rivals
+            before = draft.entry.leaf() if draft.entry is not None and draft.live else None
             entry = draft.commit()
             if draft.entry is None:
                 index.entries[root][name] = draft.entry = entry
+            elif before is not None and not (entry.live and entry.leaf() == before):
+                gone.append(before)
     for client, placed in arrival.placed.items():
         for struct, draft_of_it, number in placed:
             owner: Owner = BURNT
@@ -180,3 +176,4 @@ def learn(arrival: Arrival, index: Index) -> None:
             elif draft_of_it is not None and draft_of_it.mended:
                 owner = MENDED
             index.append(client, owner, number, struct.length)
+    return gone

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, count
 from typing import Final
 
+from crdt_chat.errors import PageBroken
 from crdt_chat.identity import Grant
 from crdt_chat.page.arrival import Arrival, survey
-from crdt_chat.page.content import Content
+from crdt_chat.page.content import BROKEN, Content
 from crdt_chat.page.draft import Draft
 from crdt_chat.page.hearing import Gap, Hearing
 from crdt_chat.page.index import OFF
@@ -84,6 +85,8 @@ class Page:
         being = self._being
         if isinstance(being, Resting):
             being = self._being = being.wake()
+        if being.broken:
+            raise PageBroken(BROKEN)
         return being
 
     def wake(self) -> None:
@@ -97,14 +100,6 @@ class Page:
         """
         if isinstance(self._being, Content):
             self._being = Resting.of(self._being)
-
-    def fold(self) -> None:
-        """Keep the document encoded until the next update; the gate's own index stays as it is.
-
-        Costs less than `rest` to come back from, and saves less. Raises PageBroken.
-        """
-        if isinstance(self._being, Content):
-            self._being.document.fold()
 
     @property
     def rests(self) -> bool:
@@ -225,7 +220,7 @@ class Page:
             return Verdict("trimmed")
         rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
         keys = _keys(arrival)
-        changes, expected = effects(arrival)
+        changes = effects(arrival)
         verdict = Verdict("accepted", keys, "none", (), update, outgoing.altered, changes, rows)
         verdict.operations = arrival.bare + len(keys)
         if refused:
@@ -235,7 +230,7 @@ class Page:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
                 rows.owners.append((self._server, SERVER))
-            content.apply(arrival, verdict, outgoing.pieces(update), expected)
+            content.apply(arrival, verdict, outgoing)
         return verdict
 
     def state(self) -> bytes:
@@ -245,11 +240,10 @@ class Page:
 
     def state_vector(self) -> bytes:
         """The next clock of every client id, as y-protocols' step 1 carries it."""
-        if isinstance(self._being, Resting):
-            return self._being.vector
-        return encode_vector(
-            {client: runs.end for client, runs in self._content.index.runs.items()}
-        )
+        being = self._being
+        if isinstance(being, Resting):
+            return being.vector
+        return encode_vector({client: runs.end for client, runs in being.index.runs.items()})
 
     def diff(self, state_vector: bytes, unknown: int = UNKNOWN_IDS) -> bytes:
         """What a peer with this state vector lacks, as one Yjs update (v1).
@@ -270,13 +264,14 @@ class Page:
 
         The page must not change meanwhile. Raises PageBroken.
         """
-        read = self._content.document.read
-        for name in self.names(root):
-            yield name, read(root, name)
+        content = self._content
+        for name, entry in tuple(content.index.entries[root].items()):
+            if entry.live:
+                yield name, content.read(entry)
 
     def names(self, root: str) -> list[str]:
         """The names of all entries of one of the ROOTS. Raises PageBroken."""
-        return self._content.document.names(root)
+        return self._content.names(root)
 
     def below(self, entity: str) -> list[tuple[str, str]]:
         """Root and name of all live comments, reactions and `resolved` below an annotation or comment.

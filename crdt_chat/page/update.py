@@ -85,8 +85,8 @@ class Update(NamedTuple):
 _StructReader: TypeAlias = Callable[[bytes, int, int, int, int, Reader], tuple[Struct, int, bool]]
 """Given data, position, first byte, client, clock and reader of values: a struct, where it ends, and
 whether it is written as we write it."""
-_GC, _DELETED, _ANY, _SKIP = 0, 1, 8, 10
-_ORIGIN, _RIGHT_ORIGIN, _PARENT_SUB = 0x80, 0x40, 0x20
+GC, DELETED, ANY, _SKIP = 0, 1, 8, 10
+ORIGIN, _PARENT_SUB = 0x80, 0x20
 
 
 def decode(data: bytes, read: Reader = read_any) -> Update:
@@ -148,7 +148,7 @@ def _read_skip(
 def _forbidden(
     _data: bytes, _at: int, info: int, _client: int, _clock: int, _read: Reader
 ) -> tuple[Struct, int, bool]:
-    if info & 31 in (_DELETED, _ANY):
+    if info & 31 in (DELETED, ANY):
         raise Malformed("a right origin: no entry of a map")
     raise Malformed("a struct of unknown or forbidden content")
 
@@ -159,7 +159,7 @@ def _read_item(
     origin = None
     root = name = ""
     exact = info & _PARENT_SUB > 0
-    if info & _ORIGIN:
+    if info & ORIGIN:
         # Whether or not the parentSub bit is set: the entry is the origin's, and nothing else follows.
         source, before, at = read_client(data, at)
         if before >= (clock if source == client else MAX_CLOCK):
@@ -170,7 +170,7 @@ def _read_item(
             raise Malformed("an entry of no root map")
         root, at = read_string(data, at + 1)
         name, at = read_string(data, at)
-    if info & 31 == _DELETED:
+    if info & 31 == DELETED:
         length, at = read_uint(data, at)
         return Item(client, clock, length, origin, root, name, None), at, exact
     if data[at] == 1:
@@ -189,9 +189,14 @@ def _read_item(
 
 _KINDS: Final[list[_StructReader]] = [_forbidden] * 256
 """How a struct is read, by its first byte."""
-_KINDS[_GC], _KINDS[_SKIP] = _read_gc, _read_skip
-for _flags in (0, _PARENT_SUB, _ORIGIN, _ORIGIN | _PARENT_SUB):
-    _KINDS[_flags | _DELETED] = _KINDS[_flags | _ANY] = _read_item
+_KINDS[GC], _KINDS[_SKIP] = _read_gc, _read_skip
+for _flags in (0, _PARENT_SUB, ORIGIN, ORIGIN | _PARENT_SUB):
+    _KINDS[_flags | DELETED] = _KINDS[_flags | ANY] = _read_item
+
+
+def read_struct(cell: bytes, client: int, clock: int, read: Reader) -> Struct:
+    """A struct that is written alone, and begins with this clock of this client."""
+    return _KINDS[cell[0]](cell, 1, cell[0], client, clock, read)[0]
 
 
 def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int, bool]:
@@ -243,53 +248,60 @@ def encode(
 
     `structs` per client in the order of their clocks, without holes; `deleted` in any order.
     """
-    out = bytearray()
-    out += _frequent(len(structs))
-    for client in sorted(structs, reverse=True):
-        run = structs[client]
-        out += _frequent(len(run))
-        out += _frequent(client)
-        write_uint(out, run[0].clock)
-        for struct in run:
-            if type(struct) is Item:
-                _write_item(out, struct)
-            else:
-                out.append(_GC if type(struct) is Gc else _SKIP)
-                write_uint(out, struct.length)
-    out += _frequent(len(deleted))
+    sections = {client: (run[0].clock, list(map(written, run))) for client, run in structs.items()}
+    return assembled(sections, deleted)
+
+
+Section: TypeAlias = tuple[int, Sequence[bytes]]
+"""The first clock of one client's structs, and each of them as it is written."""
+
+
+def assembled(
+    sections: Mapping[int, Section], deleted: Mapping[int, Collection[tuple[int, int]]]
+) -> bytes:
+    """The canonical update of structs that are written already, per client; arguments as `encode`."""
+    parts = [encoded_uint(len(sections))]
+    for client in sorted(sections, reverse=True):
+        clock, cells = sections[client]
+        parts += (encoded_uint(len(cells)), encoded_uint(client), encoded_uint(clock))
+        parts += cells
+    parts.append(encoded_uint(len(deleted)))
     for client in sorted(deleted, reverse=True):
         ranges = joined(deleted[client])
-        out += _frequent(client)
-        out += _frequent(len(ranges))
+        parts += (encoded_uint(client), encoded_uint(len(ranges)))
         for first, end in ranges:
-            write_uint(out, first)
-            out += _frequent(end - first)
-    return bytes(out)
+            parts += (encoded_uint(first), encoded_uint(end - first))
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=1024)
-def _frequent(number: int) -> bytes:
+def encoded_uint(number: int) -> bytes:
     """A number as it is written: a client id stands three times in an edit, a small one many times."""
     out = bytearray()
     write_uint(out, number)
     return bytes(out)
 
 
-def _write_item(out: bytearray, item: Item) -> None:
-    _client_id, _clock, length, origin, root, name, values, raw = item
-    content = _DELETED if values is None else _ANY
+def written(struct: Struct) -> bytes:
+    """One struct as it stands in an update."""
+    if type(struct) is not Item:
+        return (b"\x00" if type(struct) is Gc else b"\x0a") + encoded_uint(struct.length)
+    _client_id, _clock, length, origin, root, name, values, raw = struct
+    out = bytearray()
+    content = DELETED if values is None else ANY
     if origin is not None:
-        out.append(_ORIGIN | _PARENT_SUB | content)
-        out += _frequent(origin[0])
+        out.append(ORIGIN | _PARENT_SUB | content)
+        out += encoded_uint(origin[0])
         write_uint(out, origin[1])
     else:
         out.append(_PARENT_SUB | content)
         out.append(1)
         write_string(out, root)
         write_string(out, name)
-    out += _frequent(length)
+    out += encoded_uint(length)
     if raw is not None:
         out += raw
     elif values is not None:
         for value in values:
             write_any(out, value)
+    return bytes(out)

@@ -10,12 +10,6 @@ if TYPE_CHECKING:
 RESTING_ENTRIES = 2_000
 """Pages of more annotations and comments stay awake: to pack them would hold the loop."""
 
-FOLD_S = 3.0
-"""Seconds after which the document of a page that nobody writes to is kept encoded."""
-
-FOLDING_ENTRIES = 500
-"""Pages of more annotations and comments take longer than a millisecond to unfold."""
-
 
 class Rest:
     """Watches one room."""
@@ -25,7 +19,7 @@ class Rest:
         self._awake_since: float | None = None
 
     def look(self, now: float, committed: float) -> None:
-        """Fold a clean page, or put it to rest, if it has been awake and quiet for long enough.
+        """Put a clean page to rest if it has been awake and quiet for long enough.
 
         now and committed, the time of the last commit: s, by the monotonic clock.
         """
@@ -39,11 +33,10 @@ class Rest:
         entries = counts.annotations + counts.comments
         quiet = now - max(self._awake_since, committed)
         few = entries <= RESTING_ENTRIES and page.size <= services.slices.encoded
-        rests = few and quiet >= services.limits.page_rest_s
-        folds = entries <= FOLDING_ENTRIES and few and quiet >= FOLD_S
-        if rests or folds:
+        if few and quiet >= services.limits.page_rest_s:
+            self._awake_since = None
             try:
-                page.rest() if rests else page.fold()
+                page.rest()
             except PageBroken as fault:
                 room.break_down(fault)
             room.states.clear()

@@ -7,6 +7,7 @@ from crdt_chat.errors import PageBroken
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import GateRows
+from crdt_chat.page.yjs import shown
 from crdt_chat.server.loading import SPARE_CLIENT
 from crdt_chat.server.room import Room
 
@@ -35,28 +36,27 @@ def _due(page: Page) -> int:
 def _verified(page: Page) -> bytes | None:
     """The page's state, if a page that is loaded from it says the same."""
     data = page.state()
-    return data if _reads_back(page, data) else None
+    return data if reads_back(page, data) else None
 
 
-def _reads_back(page: Page, data: bytes) -> bool:
-    """Whether a fresh page of `data` says the same. Raises PageBroken if `page` itself is broken."""
+def reads_back(page: Page, data: bytes) -> bool:
+    """Whether a fresh page of `data` says the same, and Yjs shows the same of it, entry by entry.
+
+    Raises PageBroken if `page` itself is broken.
+    """
     vector, counts = page.state_vector(), page.counts()
+    left: dict[str, int] = {root: len(page.names(root)) for root in ROOTS}
     try:
         copy = Page.load(data, (), GateRows(), page.limits, SPARE_CLIENT)
-    except PageBroken:
-        return False
-    if copy.state_vector() != vector or copy.counts() != counts:
-        return False
-    # Entry by entry: to compare them all at once would hold the interpreter.
-    for root in ROOTS:
-        number = 0
-        for name, value in copy.items(root):
-            number += 1
+        if copy.state_vector() != vector or copy.counts() != counts:
+            return False
+        for root, name, value in shown(data):
+            left[root] -= 1
             if page.value(root, name) != value:
                 return False
-        if number != len(page.names(root)):
-            return False
-    return True
+    except PageBroken:
+        return False
+    return not any(left.values())
 
 
 async def snapshot(room: Room, *, leaving: bool = False) -> bool:

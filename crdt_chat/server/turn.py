@@ -3,7 +3,7 @@
 A page is worked on by one at a time. What is small is done at once, as if there were no turns: nothing is
 awaited then. While something big is judged, encoded or read, all else that concerns this page waits for
 it, and the other pages go on. The thread gives Python's lock away every few ms, and no single call that
-keeps it is long (page/pieces.py).
+keeps it is long (page/yjs.py).
 """
 
 import gc

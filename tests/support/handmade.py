@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from witness import look_in_late
+
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
@@ -44,9 +46,10 @@ class Table:
         self.journal: list[bytes] = []
 
     def keep(self, verdict: Verdict) -> Verdict:
-        """Keep what the store would keep."""
+        """Keep what the store would keep. Yjs must show the same."""
         if verdict.update:
             self.journal.append(verdict.update)
+        look_in_late(self.page)
         for name in ("owners", "entities", "refused", "held", "released"):
             getattr(self.rows, name).extend(getattr(verdict.rows, name))
         self.rows.owners += self.page.announced

@@ -259,15 +259,14 @@ class History(World):
             self.disk.slowest = self.rng.choice([0.0, 0.004, 0.1, 1.0])
 
     def break_page(self) -> None:
-        """The library panics: the document cannot be touched any more."""
+        """The page fails half way: it cannot be touched any more."""
         if self.process is None or not self.process.alive:
             return
         free = [room for room in self.process.rooms if not room.turn.busy]
         rooms = [room for room in free if not room.page.rests]
         if rooms:
             room = self.rng.choice(rooms)
-            document = room.page._content.document
-            document._broken = self.broke = True
+            room.page._being.broken = self.broke = True
             self.note(f"{room.key.page} breaks")
 
     def begin_epoch(self) -> None:

@@ -278,11 +278,7 @@ class World:
                 )
             self._compare_presence(here)
             room = self.process.rooms.find(key)
-            if (
-                room is not None
-                and here
-                and (room.page.rests or not room.page._content.document._broken)
-            ):
+            if room is not None and here and (room.page.rests or not room.page._being.broken):
                 # One that broke a moment ago is rebuilt when somebody touches it.
                 assert canonical(content_of(room.page)) == canonical(content), "the room differs"
         for watcher in self.watchers:

@@ -217,8 +217,6 @@ def test_a_page_that_rests_at_every_step_judges_like_one_that_never_does(seed: i
         if luck.random() < 0.8:
             sleeper.rest()
             assert sleeper.rests
-        elif luck.random() < 0.8:
-            sleeper.fold()
         verdict = outcome(table.page, data, sync, hand)
         again = outcome(sleeper, data, sync, hand)
         if verdict is None or again is None:
@@ -234,38 +232,6 @@ def test_a_page_that_rests_at_every_step_judges_like_one_that_never_does(seed: i
             dict(sleeper.items(root)) == dict(table.page.items(root))
             for root in ("annotations", "comments", "deleted", "reactions")
         )
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_a_page_that_is_folded_at_every_step_judges_like_one_that_never_is(seed: int) -> None:
-    chaos = Chaos(seed)
-    table = chaos.table
-    folded = Page(LIMITS, SERVER)
-    for _ in range(40):
-        hand = chaos.choice.choice(chaos.hands)
-        chaos.write(hand)
-        data = chaos.data(hand)
-        for client, user in table.page.announced:
-            assert folded.announce(client, user)
-        table.page.announced.clear()
-        folded.fold()
-        folded.fold()
-        assert folded.state_vector() == table.page.state_vector()
-        assert folded._content.document.folded
-        verdict, again = (
-            outcome(table.page, data, "last", hand),
-            outcome(folded, data, "last", hand),
-        )
-        if verdict is None or again is None:
-            assert verdict is again
-        else:
-            assert (again.keys, again.repair, again.rows) == (
-                verdict.keys,
-                verdict.repair,
-                verdict.rows,
-            )
-        for root in ("annotations", "comments", "deleted", "reactions"):
-            assert dict(folded.items(root)) == dict(table.page.items(root))
 
 
 def test_who_joins_does_not_wake_a_page() -> None:

@@ -1,13 +1,14 @@
 """The tree of an entry predicts what Yjs decides: random items, hostile ones too, against a real Y.Doc."""
 
 import random
+from typing import Any
 
 import pytest
+from pycrdt import Doc, Map
 
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.arrival import Arrival, retrace, survey
 from crdt_chat.page.content import Content
-from crdt_chat.page.document import Document
 from crdt_chat.page.index import Entry, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import Ledger
@@ -77,7 +78,8 @@ def accept(arrival: Arrival, index: Index) -> None:
 @pytest.mark.parametrize("seed", range(150))
 def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
     world = World(random.Random(seed))
-    index, ledger, document = Index(ROOTS), Ledger(), Document()
+    index, ledger, document = Index(ROOTS), Ledger(), Doc[Any]()
+    comments = document.get("comments", type=Map)
     ledger.owners = dict.fromkeys(world.clients, "ada")
     for _ in range(12):
         structs, deleted = world.update()
@@ -99,8 +101,8 @@ def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
                 },
                 deleted,
             )
-        document.apply([data])
-        shown = document.items("comments")
+        document.apply_update(data)
+        shown = comments.to_py() or {}
         predicted = as_entries(index)
         assert {name for name, (live, _, _) in predicted.items() if live} == set(shown)
         for name, value in shown.items():
@@ -110,7 +112,7 @@ def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
             client: clock for client, clock in world.next.items() if clock
         }
     reloaded = Index(ROOTS)
-    again = retrace(decode(document.state()), reloaded)
+    again = retrace(decode(document.get_update()), reloaded)
     assert not again.lacks
     accept(again, reloaded)
     assert as_entries(reloaded) == as_entries(index)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from witness import Witness
 
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant, Role
@@ -34,10 +35,12 @@ class Life:
         self.rows = GateRows()
         self.journal: list[bytes] = []
         self.never = [text.encode() for text in history.get("never") or []]
+        self.witness = Witness()
 
     def keep(self, verdict: Verdict) -> None:
         if verdict.update:
             self.journal.append(verdict.update)
+        self.witness.look(self.page, verdict.update)
         self.rows.owners += self.page.announced + verdict.rows.owners
         self.page.announced.clear()
         self.rows.entities += verdict.rows.entities

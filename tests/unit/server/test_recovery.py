@@ -308,7 +308,7 @@ def test_who_comes_across_a_page_that_was_broken_before_is_asked_again() -> None
         await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
         ada.say(wire.step2(b"\x00\x00"))
         doc, broken = Doc(client_id=70_000), site.room.page
-        broken._content.document._broken = True
+        broken._content.broken = True
         ada.say(wire.update(annotation(doc, "a2")))
         await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
         assert site.room.page is not broken
@@ -365,7 +365,7 @@ def test_a_snapshot_that_does_not_read_back_is_not_made_again_every_second(
         for number in range(snapshots.ROWS + 1):
             await site.write(f"a{number}")
         page = site.room.page
-        monkeypatch.setattr(snapshots, "_reads_back", lambda _page, _state: False)
+        monkeypatch.setattr(snapshots, "reads_back", lambda _page, _state: False)
         await anyio.sleep(100.0)
         tries = [record for record in caplog.records if "does not read back" in record.message]
         assert 1 <= len(tries) <= 3
