@@ -6,10 +6,10 @@ close code of its class.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 import anyio.lowlevel
@@ -44,7 +44,6 @@ FRAME_OPERATIONS = 0.25
 
 ASK_AGAIN_S = 2.0
 """A step 2 that still lacks something (another's unsent work) is asked for again after this."""
-
 
 GONE = (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
 """What the send of a channel raises when the peer is no longer there."""
@@ -112,6 +111,7 @@ class _Connection:
         "_room",
         "_services",
         "_slow_since",
+        "_started",
         "_tasks",
         "_visit",
         "_writing",
@@ -127,9 +127,7 @@ class _Connection:
         self._services = services
         self._limits = limits
         self._tasks = anyio.create_task_group()
-        self._lost = False
-        self._asking = False
-        self._writing = False
+        self._lost = self._asking = self._writing = self._started = False
         self._busy = 0.0
         self._awareness: Awareness | None = None
         self._slow_since: float | None = None
@@ -168,9 +166,14 @@ class _Connection:
                             await self._read()
                     finally:
                         self._leave()
-                self._tasks.cancel_scope.cancel()
+                if self._started:
+                    self._tasks.cancel_scope.cancel()
         if peer.closing is not None:
             raise peer.closing
+
+    def _start(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+        self._started = True
+        self._tasks.start_soon(work, *arguments)
 
     def _leave(self) -> None:
         """A writer that is at work ends with the tasks, and no other may start."""
@@ -195,7 +198,7 @@ class _Connection:
         """Start the writer, which ends when there is nothing left to send: most readers need none."""
         if not self._writing:
             self._writing = True
-            self._tasks.start_soon(self._write)
+            self._start(self._write)
 
     async def _write(self) -> None:
         peer, channel, clock = self.peer, self._channel, self._services.clock
@@ -342,7 +345,7 @@ class _Connection:
     def _ask_later(self) -> None:
         if not self._asking:
             self._asking = True
-            self._tasks.start_soon(self._ask_after_a_while)
+            self._start(self._ask_after_a_while)
 
     async def _ask_after_a_while(self) -> None:
         await anyio.sleep(ASK_AGAIN_S)
@@ -377,8 +380,7 @@ class _Connection:
 
     async def _hear(self, entries: tuple[wire.AwarenessEntry, ...]) -> None:
         if self._awareness is None:
-            start = self._tasks.start_soon
-            self._awareness = Awareness(self.peer, self._room, self._services, start)
+            self._awareness = Awareness(self.peer, self._room, self._services, self._start)
         if not self._awareness.bound:
             # It announces its client id: whose that is may be being judged.
             await self._room.turn.wait()

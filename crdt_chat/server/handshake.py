@@ -1,21 +1,45 @@
-"""The opening handshake of a WebSocket (RFC 6455, 4.2): from the head of a request to an ASGI scope."""
+"""The opening handshake of a WebSocket (RFC 6455, 4.2): from the head of a request to an ASGI scope.
+
+Our own for its price: most of what it costs when somebody comes is here, and of a library's protocol
+objects nothing else would be used.
+"""
 
 import asyncio
+import binascii
 import http
-import logging
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
+from email.utils import formatdate
+from hashlib import sha1
 from typing import Final
 from urllib.parse import unquote
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
-
 from crdt_chat.server.channel import Event
 
-log = logging.getLogger(__name__)
+LINE_BYTES: Final = 8 * 1024
+HEADERS: Final = 128
+"""The longest line of a head, and how many headers it may have."""
 
-SWITCHING: Final = 101
+VERSION: Final = b"13"
+KEY_BYTES: Final = 16
+GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What RFC 6455 (1.3) has servers append to a key."""
+
+_HEADER: Final = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n"
+_HEAD: Final = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/1\.1\r\n((?:" + _HEADER + rb")*+)\r\n")
+"""RFC 9112, strictly: no folded lines, no bare CR or LF, nothing around a name. Nothing is tried twice."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Refused(Exception):
+    """The request is no good; `more` are headers for the answer."""
+
+    def __init__(self, status: http.HTTPStatus, about: str, *more: str) -> None:
+        super().__init__(about)
+        self.status = status
+        self.more = more
 
 
 class Handshake:
@@ -24,43 +48,113 @@ class Handshake:
     scope is None where the request is no good: refusal is the answer then.
     """
 
-    __slots__ = ("_protocol", "_response", "refusal", "scope")
+    __slots__ = ("_key", "refusal", "scope")
 
     def __init__(self, head: bytes, transport: asyncio.Transport) -> None:
-        self._protocol = ServerProtocol(logger=log)
-        self._protocol.receive_data(head)
-        request = next(iter(self._protocol.events_received()), None)
         self.scope: Event | None = None
-        if not isinstance(request, Request):
-            # What is too long is answered by then (414, 431), what cannot be read is not.
-            answer = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "a bad request\n")
-            self.refusal = b"".join(self._protocol.data_to_send()) or answer.serialize()
-            return
-        self._response = self._protocol.accept(request)
-        if self._response.status_code == SWITCHING:
-            self.scope = _scope(request, transport)
+        try:
+            target, headers = _parsed(head)
+            self._key = _checked(headers)
+        except Refused as refused:
+            self.refusal = _answer(refused.status, f"{refused}\n", refused.more)
         else:
-            self.refusal = self._answer(self._response)
+            self.scope = _scope(target, headers, transport)
 
     def accepted(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The answer of an app that takes the connection."""
-        more = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        lines = [
+            b"HTTP/1.1 101 Switching Protocols",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            # RFC 6455 (1.3) asks for SHA-1; it guards nothing.
+            b"Sec-WebSocket-Accept: " + b64encode(sha1(self._key + GUID).digest()),  # noqa: S324
+            *(name + b": " + value for name, value in headers),
+        ]
         if subprotocol:
-            more.append(("Sec-WebSocket-Protocol", subprotocol))
-        self._response.headers.update(more)
-        return self._answer(self._response)
+            lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("latin-1"))
+        return b"\r\n".join((*lines, b"", b""))
 
     def rejected(self, status: http.HTTPStatus) -> bytes:
         """The answer of an app that does not want it, or that has failed."""
-        return self._answer(self._protocol.reject(status, ""))
-
-    def _answer(self, response: Response) -> bytes:
-        self._protocol.send_response(response)
-        return b"".join(self._protocol.data_to_send())
+        return _answer(status, "", ())
 
 
-def _scope(request: Request, transport: asyncio.Transport) -> Event:
-    raw_path, _, query = request.path.partition("?")
+def _parsed(head: bytes) -> tuple[bytes, Headers]:
+    """The target and the headers, their names in small letters. Raises Refused."""
+    found = _HEAD.fullmatch(head)
+    if found is None or len(head) > LINE_BYTES:
+        _check_lengths(head)
+    if found is None:
+        raise Refused(http.HTTPStatus.BAD_REQUEST, "a bad request")
+    method, target, lines = found.groups()
+    if method != b"GET":
+        raise Refused(http.HTTPStatus.METHOD_NOT_ALLOWED, "GET opens a WebSocket", "Allow: GET")
+    parts = [line.partition(b":") for line in lines.split(b"\r\n")[:-1]]
+    if len(parts) > HEADERS:
+        raise Refused(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers")
+    return target, [(name.lower(), value.strip(b" \t")) for name, _, value in parts]
+
+
+def _check_lengths(head: bytes) -> None:
+    first, *lines = head.split(b"\r\n")
+    if len(first) > LINE_BYTES:
+        raise Refused(http.HTTPStatus.REQUEST_URI_TOO_LONG, "a request line too long")
+    if any(len(line) > LINE_BYTES for line in lines):
+        raise Refused(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a header too long")
+
+
+def _checked(headers: Headers) -> bytes:
+    """The key to answer with. Raises Refused for what RFC 6455 (4.2.1) wants refused."""
+    if _listed(headers, b"upgrade") != ["websocket"] or (
+        "upgrade" not in _listed(headers, b"connection")
+    ):
+        raise Refused(http.HTTPStatus.UPGRADE_REQUIRED, "a WebSocket only", "Upgrade: websocket")
+    if any(name in (b"content-length", b"transfer-encoding") for name, _ in headers):
+        raise Refused(http.HTTPStatus.BAD_REQUEST, "an upgrade has no body")
+    if _only(headers, b"sec-websocket-version") != VERSION:
+        raise Refused(
+            http.HTTPStatus.BAD_REQUEST, "version 13 is spoken", "Sec-WebSocket-Version: 13"
+        )
+    key = _only(headers, b"sec-websocket-key")
+    try:
+        good = len(b64decode(key, validate=True)) == KEY_BYTES
+    except binascii.Error:
+        good = False
+    if not good:
+        raise Refused(http.HTTPStatus.BAD_REQUEST, "a key is 16 bytes in base64")
+    return key
+
+
+def _only(headers: Headers, wanted: bytes) -> bytes:
+    """The value of a header that comes once, nothing otherwise."""
+    found = [value for name, value in headers if name == wanted]
+    return found[0] if len(found) == 1 else b""
+
+
+def _listed(headers: Headers, wanted: bytes) -> list[str]:
+    """What a header lists, over all its lines, in small letters."""
+    return [
+        token.strip().lower()
+        for name, value in headers
+        if name == wanted
+        for token in value.decode("latin-1").split(",")
+    ]
+
+
+def _answer(status: http.HTTPStatus, body: str, more: Iterable[str]) -> bytes:
+    lines = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Date: {formatdate(usegmt=True)}",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        "Content-Type: text/plain; charset=utf-8",
+        *more,
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def _scope(target: bytes, headers: Headers, transport: asyncio.Transport) -> Event:
+    raw_path, _, query = target.partition(b"?")
     secure = bool(transport.get_extra_info("sslcontext"))
     return {
         "type": "websocket",
@@ -70,14 +164,11 @@ def _scope(request: Request, transport: asyncio.Transport) -> Event:
         "server": _address(transport.get_extra_info("sockname")),
         "client": _address(transport.get_extra_info("peername")),
         "root_path": "",
-        "path": unquote(raw_path),
-        "raw_path": raw_path.encode("ascii"),
-        "query_string": query.encode("ascii"),
-        "headers": [
-            (name.lower().encode("ascii"), value.encode("latin-1"))
-            for name, value in request.headers.raw_items()
-        ],
-        "subprotocols": _offered(request.headers),
+        "path": unquote(raw_path.decode("ascii")),
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": headers,
+        "subprotocols": _offered(headers),
         "state": {},
         "extensions": {},
     }
@@ -88,5 +179,5 @@ def _address(name: object) -> tuple[str, int] | None:
 
 
 def _offered(headers: Headers) -> list[str]:
-    lines = headers.get_all("Sec-WebSocket-Protocol")
-    return [token.strip() for line in lines for token in line.split(",")]
+    lines = [value for name, value in headers if name == b"sec-websocket-protocol"]
+    return [token.strip() for line in lines for token in line.decode("latin-1").split(",")]

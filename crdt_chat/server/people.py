@@ -206,7 +206,8 @@ class People:
                 peer.presence(frame, binary_frame(frame))
 
     def _count_for(self, peer: Peer) -> None:
-        peer.control(self.message())
+        if peer.speaks_control:
+            peer.control(self.message())
 
     def message(self, *, everybody: bool = False) -> dict[str, object]:
         """The presence control frame: a count, and the list where it is short or was asked for."""

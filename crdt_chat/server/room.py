@@ -117,7 +117,8 @@ class Room:
     def join(self, peer: Peer) -> None:
         """Let a connection in: tell it where it is, ask what it has, show it who is here."""
         self.peers[peer.id] = peer
-        peer.control(hello(self.epoch, peer.grant, self.services.limits, self.page.limits))
+        if peer.speaks_control:
+            peer.control(hello(self.epoch, peer.grant, self.services.limits, self.page.limits))
         self.ask(peer)
         self.people.join(peer)
 
