@@ -12,7 +12,7 @@ CrdtChatError
 │   ├── BadText              1007 / 400   text that is not UTF-8
 │   ├── RateLimited          4529 / 429   too much for too long
 │   ├── TryLater             1013 / 503   full or lagging: come back in a moment
-│   └── Restarting           1012 / 503   the server goes down: reconnect
+│   └── Restarting           1012 / 503   the server goes down, or asks again who you are
 └── LocalFault               ours: logged, ends its owner; the peer sees TryLater
     ├── PageBroken           the document cannot be trusted any more: rebuild it from the store
     │   └── UpdateBroken     ... because of the update that was just applied
@@ -105,7 +105,7 @@ class TryLater(RemoteFault):
 
 
 class Restarting(RemoteFault):
-    """The server is going down: reconnect."""
+    """The server goes down, or wants to know again who is here: reconnect."""
 
     close_code, status, code = 1012, 503, "restarting"
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from crdt_chat.config import BadSetting
 from crdt_chat.server.channel import Event
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SECURE = {"http": "https", "ws": "wss"}
 
 

@@ -14,6 +14,7 @@ from crdt_chat.cli.checking import markdown
 from crdt_chat.cli.parser import CommandLine
 from crdt_chat.config import load, settings
 from crdt_chat.errors import CrdtChatError, LocalFault, RemoteFault
+from crdt_chat.server.metrics import Metrics
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
@@ -85,6 +86,19 @@ def test_the_table_of_settings_is_what_the_program_says():
     shown = re.search(r"<!-- settings: .*?-->\n(.*?)\n<!-- /settings -->", text, re.DOTALL)
     assert shown is not None
     assert shown[1] == markdown(list(settings())), "run `crdt-chat settings --markdown`"
+
+
+def test_the_table_of_metrics_is_what_the_program_counts():
+    text = (ROOT / "docs/operations.md").read_text("utf-8")
+    shown = re.search(r"<!-- metrics: .*?-->\n(.*?)\n<!-- /metrics -->", text, re.DOTALL)
+    assert shown is not None
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", shown[1], re.MULTILINE)
+    counted = {
+        (found.name + "_total" * (found.type == "counter"), found.documentation)
+        for found in Metrics("1").registry.collect()
+        if found.name.startswith("crdt_chat")
+    }
+    assert set(rows) == counted
 
 
 def test_the_settings_file_of_the_documentation_loads(tmp_path):
