@@ -183,6 +183,31 @@ _AUDIT = (
 )
 
 
+_NAMING = (
+    "SELECT id, action, subject, detail FROM audit "
+    "WHERE tenant = ? AND (subject = ? OR instr(detail, ?))"
+)
+
+IMPERSONAL = (
+    "tenant.", "key.", "refused", "moderation.", "revoke.token", "revoke.tenant", "revoke.undo", "erase.",
+)  # fmt: skip
+"""Actions whose subject is no person: somebody of the same name must not take it with her."""
+
+_STRUCTURE = frozenset(
+    {"id", "role", "page", "pages", "rules", "keys", "domains", "open", "anonymous"}
+)
+"""What details say of other things than people."""
+
+
+def _unnamed(detail: str, user: str, alias: str) -> str:
+    """A detail in which `alias` stands for a user: where a value is her id, not where it contains one."""
+    said = json.loads(detail)
+    if not isinstance(said, dict):
+        return detail
+    hers = {name for name, value in said.items() if value == user and name not in _STRUCTURE}
+    return json.dumps({name: alias if name in hers else value for name, value in said.items()})
+
+
 class TenantTables(BesideTables):
     """Implements Trust."""
 
@@ -304,11 +329,15 @@ class TenantTables(BesideTables):
             db.execute(query, (tenant, user))
             # The one exception from "append-only", and only for a name.
             db.execute("DROP TRIGGER audit_is_fixed")
-            for column in ("actor", "subject"):
-                change = f"UPDATE audit SET {column} = ? WHERE tenant = ? AND {column} = ?"  # noqa: S608
-                db.execute(change, (alias, tenant, user))
-            change = "UPDATE audit SET detail = '{}' WHERE tenant = ? AND instr(detail, ?)"
-            db.execute(change, (tenant, json.dumps(user)))
+            db.execute(
+                "UPDATE audit SET actor = ? WHERE tenant = ? AND actor = ?", (alias, tenant, user)
+            )
+            named = db.execute(_NAMING, (tenant, user, json.dumps(user))).fetchall()
+            for number, action, subject, detail in named:
+                if subject == user and not action.startswith(IMPERSONAL):
+                    subject = alias
+                row = (subject, _unnamed(detail, user, alias), number)
+                db.execute("UPDATE audit SET subject = ?, detail = ? WHERE id = ?", row)
             db.execute(FIXED)
 
         await self._writing(work)

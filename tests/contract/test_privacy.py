@@ -124,6 +124,27 @@ async def test_people_and_pages_are_listed(kept):
     assert await kept.names() == [("t", "p"), ("u", "q")]
 
 
+@pytest.mark.parametrize("user", ["reason", "id", "p", "acme", "viewer", "a1", "rules", "shape"])
+async def test_whoever_is_called_like_a_word_of_the_audit_log_takes_nothing_else_with_her(
+    kept, user
+):
+    """A user id is hers to choose at many sites, and an erasure hers to ask for."""
+    entries = [
+        AuditEntry(1, "op", "", "acme", "revoke.user", "eve", '{"reason": "rude"}'),
+        AuditEntry(2, "op", "", "acme", "revoke.token", "p", '{"reason": "shape"}'),
+        AuditEntry(3, "op", "", "acme", "tenant.set", "acme", '{"anonymous": "viewer"}'),
+        AuditEntry(4, "eve", "", "acme", "refused", "p", '{"rules": {"shape": 3}}'),
+        AuditEntry(5, "mod", "", "acme", "moderation.hide", "a1", '{"page": "p", "reason": "x"}'),
+        AuditEntry(6, "op", "", "acme", "role", "eve", '{"role": "viewer"}'),
+        AuditEntry(7, "op", "", "acme", "erase.page", "d", '{"id": "id", "page": "p", "pages": 1}'),
+    ]
+    await kept.trust.note(entries)
+    await kept.trust.forget("acme", user, "erased")
+    hers = {"shape": {2: '{"reason": "erased"}'}}.get(user, {})
+    found = [replace(entry, id=0) for entry in await kept.trust.audit("acme")]
+    assert found == [replace(e, detail=hers.get(e.at, e.detail)) for e in entries]
+
+
 async def test_the_audit_log_forgets_a_name_and_stays_append_only(kept):
     trust = kept.trust
     await trust.put_role("t", "ada", "viewer", AuditEntry(1, "op", "", "t", "role", "ada"))
@@ -133,7 +154,7 @@ async def test_the_audit_log_forgets_a_name_and_stays_append_only(kept):
     found = [(e.actor, e.subject, e.detail) for e in await trust.audit()]
     assert found == [
         ("op", "erased", "{}"),
-        ("erased", "x", "{}"),
+        ("erased", "x", '{"for": "erased"}'),
         ("ada", "x", '{"of": "adam"}'),
     ]
     assert await trust.roles() == []
