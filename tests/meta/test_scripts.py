@@ -69,7 +69,7 @@ def audited(machine: Machine, says: str, **env: str) -> subprocess.CompletedProc
     machine.has("python3", 'case "$*" in *platform*) echo 3.12.0 ;; esac')
     machine.has("../checkout/.venv/bin/python", "echo packages")
     machine.has("pip-audit", says)
-    for name in ("mktemp", "grep", "dirname"):
+    for name in ("mktemp", "grep", "dirname", "tail"):
         (machine.programs / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
         ["script/audit"], cwd=machine.checkout, env={"PATH": str(machine.programs), **env},
@@ -87,21 +87,44 @@ def test_packages_are_audited_where_the_service_knows_a_known_hole(machine):
 
 
 @pytest.mark.parametrize(
-    "says",
+    ("says", "reason"),
     [
-        'echo "jinja2 Dependency not found on PyPI and could not be audited: jinja2 (2.4.1)"',
-        "echo 'Traceback (most recent call last):' >&2; exit 1",
+        ('echo "jinja2 Dependency not found on PyPI: jinja2 (2.4.1)"', "PyPI: jinja2 (2.4.1)"),
+        (
+            "echo 'Traceback:' >&2; echo 'ConnectionError: away' >&2; exit 1",
+            "ConnectionError: away",
+        ),
     ],
 )
-def test_an_audit_that_can_not_look_says_so(machine, says):
+def test_an_audit_that_can_not_look_says_so_and_why(machine, says, reason):
     ran = audited(machine, says)
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1].startswith("SKIPPED: the vulnerability service")
+    assert ran.stdout.endswith(f"{reason}\n")
     assert len([call for call in machine.calls if call.startswith("pip-audit")]) == 1
 
 
 def test_an_audit_that_is_required_fails_where_it_can_not_look(machine):
     assert audited(machine, "exit 1", AUDIT="required").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("audit", "tests", "code", "last"),
+    [
+        ("echo 'SKIPPED: away'", "exit 0", 0, "script/audit: away"),
+        ("echo 'SKIPPED: away'", "exit 3", 3, "script/audit: away"),
+        ("echo fine", "exit 3", 3, "tests"),
+        ("echo 'a hole'; exit 1", "exit 0", 1, "a hole"),
+    ],
+)
+def test_ci_lists_an_audit_that_could_not_look_at_its_end(machine, audit, tests, code, last):
+    shutil.copytree(ROOT / ".ci", machine.checkout / ".ci")
+    for name, lines in (("audit", audit), ("test", f"echo tests; {tests}")):
+        (machine.checkout / "script" / name).write_text(f"#!/bin/sh\n{lines}\n")
+    ran = subprocess.run(
+        [".ci/run"], cwd=machine.checkout, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (code, last), ran.stderr
 
 
 def test_the_first_python_that_is_new_enough_is_taken(machine):
