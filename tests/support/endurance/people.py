@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 from endurance.book import SLOTS, TENANT, Book
@@ -170,9 +171,13 @@ class Stranger:
         self.address = f"{book.server.ws(TENANT)}/{page}?{query}"
         self.doc: Doc[Map[object]] = Doc()
 
-    def dial(self) -> connect:
-        """A connection to be opened with `async with`."""
-        return connect(self.address, compression=None, max_size=2**26, max_queue=None)
+    @contextlib.asynccontextmanager
+    async def here(self) -> AsyncIterator[ClientConnection]:
+        """A connection that has been greeted. Raises what TROUBLE names."""
+        connecting = connect(self.address, compression=None, max_size=2**26, max_queue=None)
+        async with connecting as socket:
+            await self.greet(socket)
+            yield socket
 
     async def greet(self, socket: ClientConnection) -> None:
         """Step 1 and announcement, until the server's step 2 is applied."""
@@ -207,8 +212,7 @@ async def pass_by(book: Book) -> None:
         await asyncio.sleep(book.rng.uniform(0.2, 0.8))
         stranger = Stranger(book, book.rng.choice(book.pages), f"guest-{book.rng.randrange(50)}")
         with contextlib.suppress(*TROUBLE):
-            async with stranger.dial() as socket:
-                await stranger.greet(socket)
+            async with stranger.here() as socket:
                 book.counts["joins"] += 1
                 await asyncio.sleep(book.rng.uniform(0, 2))
                 if book.rng.random() < 0.5:
@@ -223,8 +227,7 @@ async def read_slowly(book: Book) -> None:
         page = book.rng.choice(book.pages)
         stranger = Stranger(book, page, "slow")
         with contextlib.suppress(*TROUBLE):
-            async with stranger.dial() as socket:
-                await stranger.greet(socket)
+            async with stranger.here() as socket:
                 socket.transport.pause_reading()
                 book.counts["readers paused"] += 1
                 await asyncio.sleep(book.rng.uniform(5, 20))
@@ -248,8 +251,7 @@ async def forge(book: Book) -> None:
         page = book.rng.choice(book.pages)
         stranger = Stranger(book, page, "forger")
         with contextlib.suppress(*TROUBLE):
-            async with stranger.dial() as socket:
-                await stranger.greet(socket)
+            async with stranger.here() as socket:
                 names = [name for name in stranger.comments() if name in book.kept(page)]
                 if names:
                     await _write_over(book, stranger, socket, book.rng.choice(names))

@@ -1,19 +1,23 @@
 """Rooms with big work under way: people come, leave and are answered; housekeeping and faults go on."""
 
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from held import Held
-from holding import BIG, NOW, OTHER, visiting
+from holding import BIG, NOW, OTHER, Client, visiting
 
 from crdt_chat.config import Config, Limits
 from crdt_chat.errors import PageBroken
+from crdt_chat.identity import PageKey
 from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
+from crdt_chat.server.room import Room
 from store.memory import MemoryStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("thawed")]
@@ -26,6 +30,29 @@ def batch(count: int, client: int = 7) -> bytes:
     return wire.step2(encode({client: items}, {}))
 
 
+def room_of(app: App, key: PageKey = BIG) -> Room:
+    """The page, which is in memory."""
+    room = app.rooms.find(key)
+    assert room is not None
+    return room
+
+
+@asynccontextmanager
+async def held_server() -> AsyncIterator[tuple[App, Held]]:
+    """A server whose big jobs wait until they are told to go on."""
+    aside = Held()
+    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
+        app.services.aside = aside
+        yield app, aside
+
+
+async def send_much(ada: Client, aside: Held) -> None:
+    """A batch that is being judged when this returns."""
+    await ada.until(wire.SyncStep1)
+    await ada.send(batch(400))
+    await aside.begun.wait()
+
+
 async def _later(event: anyio.Event) -> None:
     await anyio.sleep(0.01)
     event.set()
@@ -35,21 +62,15 @@ async def names_on(app: App) -> int:
     async with visiting(app, BIG, "dan") as dan:
         await dan.send(wire.step1(b"\x00"))
         await dan.until(wire.SyncStep2)
-        room = app.rooms.find(BIG)
-        assert room is not None
+        room = room_of(app)
         return room.page.counts().annotations
 
 
 async def test_who_leaves_in_the_midst_of_a_big_batch_has_all_of_it_stored() -> None:
-    aside = Held()
-    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
-        app.services.aside = aside
+    async with held_server() as (app, aside):
         async with visiting(app, BIG, "ada") as ada:
-            await ada.until(wire.SyncStep1)
-            await ada.send(batch(400))
-            await aside.begun.wait()
-            room = app.rooms.find(BIG)
-            assert room is not None
+            await send_much(ada, aside)
+            room = room_of(app)
             assert room.turn.busy
             app.services.tasks.start_soon(_later, aside.go)
         with anyio.fail_after(10):
@@ -59,15 +80,10 @@ async def test_who_leaves_in_the_midst_of_a_big_batch_has_all_of_it_stored() -> 
 
 
 async def test_what_was_judged_on_a_page_that_broke_down_meanwhile_is_asked_for_again() -> None:
-    aside = Held()
-    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
-        app.services.aside = aside
+    async with held_server() as (app, aside):
         async with visiting(app, BIG, "ada") as ada:
-            await ada.until(wire.SyncStep1)
-            await ada.send(batch(400))
-            await aside.begun.wait()
-            room = app.rooms.find(BIG)
-            assert room is not None
+            await send_much(ada, aside)
+            room = room_of(app)
             room.break_down(PageBroken("tried"))
             aside.go.set()
             with anyio.fail_after(10):
@@ -79,25 +95,24 @@ async def test_what_was_judged_on_a_page_that_broke_down_meanwhile_is_asked_for_
 
 
 async def test_who_comes_while_a_big_batch_is_judged_is_served_after_it() -> None:
-    aside = Held()
-    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
-        app.services.aside = aside
-        async with visiting(app, BIG, "ada") as ada, visiting(app, BIG, "bob") as bob:
-            await ada.until(wire.SyncStep1)
-            await bob.until(wire.SyncStep1)
-            await ada.send(batch(400))
-            await aside.begun.wait()
-            await bob.send(wire.step1(b"\x00"))
-            async with visiting(app, BIG, "cleo") as cleo:
-                await anyio.sleep(0.01)
-                aside.go.set()
-                with anyio.fail_after(10):
-                    # Asked in the turn after the batch, with all that is known by then.
-                    await cleo.until(wire.SyncStep1)
-                    answer = await bob.until(wire.SyncStep2)
-                    assert isinstance(answer, wire.SyncStep2)
-                    assert len(answer.update) > 100_000
-                    await ada.saved()
+    async with (
+        held_server() as (app, aside),
+        visiting(app, BIG, "ada") as ada,
+        visiting(app, BIG, "bob") as bob,
+    ):
+        await bob.until(wire.SyncStep1)
+        await send_much(ada, aside)
+        await bob.send(wire.step1(b"\x00"))
+        async with visiting(app, BIG, "cleo") as cleo:
+            await anyio.sleep(0.01)
+            aside.go.set()
+            with anyio.fail_after(10):
+                # Asked in the turn after the batch, with all that is known by then.
+                await cleo.until(wire.SyncStep1)
+                answer = await bob.until(wire.SyncStep2)
+                assert isinstance(answer, wire.SyncStep2)
+                assert len(answer.update) > 100_000
+                await ada.saved()
 
 
 async def test_who_leaves_while_another_is_answered_after_a_rebuild_does_not_end_the_server() -> (
@@ -115,8 +130,7 @@ async def test_who_leaves_while_another_is_answered_after_a_rebuild_does_not_end
             await ada.saved()
             async with visiting(app, BIG, "bob") as bob:
                 await bob.until(wire.SyncStep1)
-                room = app.rooms.find(BIG)
-                assert room is not None
+                room = room_of(app)
                 room.break_down(PageBroken("tried"))
                 await ada.send(wire.step1(b"\x00"))
                 with anyio.fail_after(10):
@@ -162,14 +176,12 @@ async def test_housekeeping_goes_on_while_a_snapshot_waits_for_its_turn(
         app.services.aside = aside
         async with visiting(app, BIG, "ada") as ada, visiting(app, OTHER, "bob"):
             await ada.until(wire.SyncStep1)
-            room = app.rooms.find(BIG)
-            assert room is not None
+            room = room_of(app)
             await ada.send(batch(1))
             with anyio.fail_after(10):
                 await aside.until_held(lambda: room.committed == 1 and not room.dirty)
             assert room.turn.busy
-            other = app.rooms.find(OTHER)
-            assert other is not None
+            other = room_of(app, OTHER)
             monkeypatch.setattr(other.people, "renew", renewed.set)
             with anyio.move_on_after(10):
                 await renewed.wait()
@@ -183,8 +195,7 @@ async def test_a_fault_in_the_background_ends_one_page_and_no_server() -> None:
     async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
         async with visiting(app, BIG, "ada") as ada:
             await ada.until(wire.SyncStep1)
-            room = app.rooms.find(BIG)
-            assert room is not None
+            room = room_of(app)
 
             async def fail(text: str) -> None:
                 raise ValueError(text)
@@ -203,8 +214,7 @@ async def test_a_peer_that_cannot_be_asked_again_breaks_its_page_and_no_server(
     async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
         async with visiting(app, BIG, "ada") as ada:
             await ada.until(wire.SyncStep1)
-            room = app.rooms.find(BIG)
-            assert room is not None
+            room = room_of(app)
             answer, failed = room.answer, []
 
             async def fail_once(*arguments: object) -> None:
