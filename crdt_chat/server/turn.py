@@ -148,9 +148,13 @@ async def here(job: Callable[[], T], *, tenant: str = "", reads: int | None = No
 
 
 class _Uncollected:
-    """How many jobs are at work without a garbage collection: the last one lets it go on."""
+    """How many jobs are at work without a garbage collection: the last one lets it go on.
+
+    hides: what they have made is set aside.
+    """
 
     def __init__(self) -> None:
+        self.hides = False
         self._lock = threading.Lock()
         self._jobs = 0
 
@@ -164,6 +168,7 @@ class _Uncollected:
             self._jobs -= 1
             if not self._jobs:
                 gc.freeze()
+                self.hides = True
                 gc.enable()
 
 
@@ -182,7 +187,9 @@ def _uncollected(job: Callable[[], T]) -> T:
 
 def thaw() -> None:
     """Nothing is on its way any more: let the garbage collector see what is left of it."""
-    gc.unfreeze()
+    if _UNCOLLECTED.hides:
+        _UNCOLLECTED.hides = False
+        gc.unfreeze()
 
 
 @dataclass(frozen=True, slots=True)

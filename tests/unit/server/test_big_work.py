@@ -18,6 +18,7 @@ from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
 from crdt_chat.server.room import Room
+from crdt_chat.server.turn import thaw
 from store.memory import MemoryStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("thawed")]
@@ -141,6 +142,16 @@ async def test_who_leaves_while_another_is_answered_after_a_rebuild_does_not_end
             with anyio.fail_after(10):
                 await ada.until(wire.SyncStep2)
             assert await names_on(app) == 40
+
+
+async def test_what_was_set_aside_at_the_start_stays_so_while_nothing_big_happens() -> None:
+    gc.freeze()
+    before = gc.get_freeze_count()
+    thaw()
+    assert gc.get_freeze_count() == before
+    async with build(Config(open_tenants=("open",)), MemoryStore()) as app:
+        await app.services.aside(list)
+    assert gc.get_freeze_count() == 0
 
 
 async def test_nothing_stays_hidden_from_the_garbage_collector_when_a_server_ends() -> None:
