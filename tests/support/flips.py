@@ -55,20 +55,22 @@ async def fill(path: Path, seed: int) -> None:
     store = open_store(path)
     async with build(EMPTY, store, clock=clock, ids=ids) as app:
         for number, key in enumerate(PAGES):
-            await _fill_page(app, key, chance, threads=10 + 8 * number)
+            await _fill_page(app, key, chance, range(10 + 8 * number))
         for key in PAGES[::2]:
             async with app.rooms.open(key) as room:
                 await store.snapshot(
-                    key.tenant, key.page, room.committed - 3, room.page.state(), keep=5
+                    key.tenant, key.page, room.committed, room.page.state(), keep=5
                 )
+            # A snapshot is of the very row it names; these rows come after it.
+            await _fill_page(app, key, chance, range(100, 102))
         await _fill_beside(store, chance)
     await store.close()
 
 
-async def _fill_page(app: App, key: PageKey, chance: Random, threads: int) -> None:
+async def _fill_page(app: App, key: PageKey, chance: Random, threads: range) -> None:
     users = ("ada", "bob", "zoë")
     async with app.rooms.open(key) as room:
-        for number in range(threads):
+        for number in threads:
             user = chance.choice(users)
             grant = Grant("acme", user, user.title(), Role.EDITOR)
             name, body = f"a{number}", "words " * chance.randrange(1, 120)
