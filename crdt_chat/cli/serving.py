@@ -25,8 +25,14 @@ DEMO_EXAMPLES = """\
   crdt-chat demo
   crdt-chat demo --port 9000
 
-Open the printed address in two windows, select some text and write. The notes are kept in
+Open the printed address in two windows, select some text and write; the second link is a moderator's.
+The notes are kept in
 crdt-chat-demo.db: stop the demo, write on, start it again, and all of it is merged."""
+
+MODERATOR_KEY, MODERATOR_S = "demo", 12 * 3600
+"""The key that signs the moderator's link of a demo, made anew at each start, and its seconds."""
+
+DEMO_PAGE = "demo-article"
 
 DEMO_DB = Path("crdt-chat-demo.db")
 """Not the default file: trying the demo must not put a sample page among somebody's own."""
@@ -103,12 +109,40 @@ def run_demo(chosen: argparse.Namespace) -> int:
     if chosen.host is not None:
         # Told to show it elsewhere; else only this machine sees the demo.
         config = replace(config, open_tenants=(*config.open_tenants, "demo"))
-    return _serve(config, _invite)
+    config, token = _moderated(config)
+
+    def invite(url: str) -> None:
+        print(f"Open this in two windows, select some text and write:\n\n    {url}/demo\n")
+        print(
+            f"As a moderator, for {MODERATOR_S // 3600} hours:\n\n    {url}/demo#moderator={token}\n"
+        )
+        print("Ctrl-C ends the demo.", flush=True)
+
+    return _serve(config, invite)
 
 
-def _invite(url: str) -> None:
-    print(f"Open this in two windows, select some text and write:\n\n    {url}/demo\n")
-    print("Ctrl-C ends the demo.", flush=True)
+def _moderated(config: "Config") -> tuple["Config", str]:
+    """The demo with one more key, which nobody has but this process, and a moderator's token of it."""
+    import secrets
+
+    from crdt_chat.config import KeySettings
+    from crdt_chat.identity import Grant, Role
+    from crdt_chat.server.clock import system_clock
+    from crdt_chat.server.keys import checked
+    from crdt_chat.server.tokens import claims_of, sign
+
+    demo = config.tenant("demo")
+    if demo is None:
+        raise Mistake("there is no tenant demo to moderate")
+    key = KeySettings(MODERATOR_KEY, "HS256", secrets.token_urlsafe(32))
+    others = tuple(tenant for tenant in config.tenants if tenant.name != demo.name)
+    config = replace(config, tenants=(*others, replace(demo, keys=(*demo.keys, key))))
+    until = system_clock().now() // 1000 + MODERATOR_S
+    grant = Grant(
+        demo.name, "moderator", "Moderator", Role.MODERATOR, pages=(DEMO_PAGE,), expires=until
+    )
+    token = sign(claims_of(grant, config.audience), checked(key.kid, key.algorithm, key.material))
+    return config, token
 
 
 def config_of(chosen: argparse.Namespace, *, demo: bool | None = None) -> "Config":

@@ -30,7 +30,8 @@ def reader(browser: Browser, server: RealServer) -> Iterator[Reader]:
     windows: list[DemoWindow] = []
 
     def join(user: str, name: str = "", *, live: bool = True, **settings: object) -> DemoWindow:
-        window = DemoWindow(browser, server.http, user, name, **settings)  # type: ignore[arg-type]
+        http = str(settings.pop("http", server.http))
+        window = DemoWindow(browser, http, user, name, **settings)  # type: ignore[arg-type]
         windows.append(window)
         if live:
             window.await_link("live")

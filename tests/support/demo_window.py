@@ -49,11 +49,12 @@ class DemoWindow:
         *,
         before: Callable[[Page], None] | None = None,
         beside: "DemoWindow | None" = None,
+        fragment: str = "",
         **settings: object,
     ) -> None:
         """Open `http`/demo as this user; `settings` are Playwright's for a context, `before` sees
         the blank page first. `beside`: a window of the same browser, sharing its storage and its
-        BroadcastChannels."""
+        BroadcastChannels. `fragment`: what stands behind `#` in the address, as a moderator's link has it."""
         options: dict[str, object] = {"viewport": WIDE, "reduced_motion": "reduce", **settings}
         self.context = beside.context if beside else browser.new_context(**options)  # type: ignore[arg-type]
         self.context.set_default_timeout(15_000)
@@ -62,6 +63,7 @@ class DemoWindow:
         self.http = http
         self._name = name
         self._before = before
+        self._fragment = fragment
         self.page = self.tab()
 
     def tab(self) -> Page:
@@ -72,7 +74,8 @@ class DemoWindow:
         if self._before is not None:
             self._before(page)
         query = {"user": self.user} | ({"name": self._name} if self._name else {})
-        page.goto(f"{self.http}/demo?{urlencode(query)}")
+        end = f"#{self._fragment}" if self._fragment else ""
+        page.goto(f"{self.http}/demo?{urlencode(query)}{end}")
         return page
 
     def _heard(self, message: ConsoleMessage) -> None:

@@ -15,6 +15,7 @@ export const LONGEST_QUOTE = 2000
 export class PageText {
   readonly text: string
   private readonly places: Array<{ node: Text, offset: number }> = []
+  private readonly found = new WeakMap<Selector[], Span | null>()
 
   constructor (root: Element) {
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT)
@@ -86,6 +87,12 @@ export class PageText {
       if (score > bestScore) [best, bestScore] = [{ start: at, end }, score]
     }
     return best
+  }
+
+  /** The same, looked for once: selectors do not change, the article neither. */
+  spanOf (selectors: Selector[]): Span | null {
+    if (!this.found.has(selectors)) this.found.set(selectors, this.anchor(selectors))
+    return this.found.get(selectors)!
   }
 
   private positionOf (selectors: Selector[]): number {

@@ -5,6 +5,19 @@ const GAP = 14
 
 /** A thing in the margin that belongs to a passage. */
 export interface Placed { id: string, span: Span | null, resolved?: boolean }
+interface Shown extends Placed { annotation: { created: number } }
+
+/** What is shown of all threads, in the order of their passages, the draft among them. */
+export function arrange<T extends Shown, D extends Placed> (
+  threads: T[], draft: D | null, shows: (thread: T) => boolean
+): { cards: Array<T | D>, hidden: number } {
+  const shown = threads.filter(shows)
+  const start = ({ span }: Placed): number => span?.start ?? Infinity
+  shown.sort((a, b) => a.annotation.created - b.annotation.created)
+  const cards = draft === null ? shown : [...shown, draft]
+  cards.sort((a, b) => start(a) === start(b) ? 0 : start(a) - start(b))
+  return { cards, hidden: threads.length - shown.length }
+}
 
 /** Paints the passages with the CSS Custom Highlight API: the article's own DOM stays untouched. */
 export function paint (page: PageText, placed: Placed[], active: string | null, hover: string | null): void {

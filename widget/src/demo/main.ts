@@ -3,13 +3,14 @@
 import { render } from 'lit-html'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
-import { PageText, type Span } from './anchor'
+import { PageText } from './anchor'
 import { Announcer } from './announce'
-import { noteAt, paint, place } from './layout'
+import { arrange, noteAt, paint, place } from './layout'
 import { LinkBar } from './link'
-import { Notes, type Annotation } from './notes'
+import { Moderation, asModerator, tokenIn } from './moderation'
+import { Notes } from './notes'
 import { onPointed } from './point'
-import { inventId, thisReader } from './reader'
+import { offerAnother, thisReader } from './reader'
 import { onSelected, select } from './select'
 import { marginView, type Actions, type Draft, type PlacedThread } from './view'
 
@@ -20,7 +21,8 @@ const element = (id: string): HTMLElement => document.getElementById(id)!
 const article = element('article')
 const margin = element('margin')
 const page = new PageText(article)
-const me = thisReader(new URLSearchParams(location.search))
+const token = tokenIn(location.hash)
+const me = thisReader(new URLSearchParams(location.search), token)
 
 // --- the shared document: all there is to joining a page ------------------------------------------
 const doc = new Y.Doc()
@@ -28,13 +30,15 @@ const notes = new Notes(doc, me.id)
 const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
 const provider = new WebsocketProvider(`${scheme}://${location.host}/ws/${TENANT}`, PAGE, doc, {
   connect: false,
-  params: { user: me.id, name: me.name }
+  protocols: asModerator(token).protocols,
+  params: { user: me.id, name: me.name, ...asModerator(token).caps }
 })
 // Tabs of one user may share edits directly; those of another user must come through the server.
 provider.bcChannel += `#${me.id}`
 provider.awareness.setLocalStateField('user', me)
 const link = new LinkBar(provider, me, element('presence'), element('strip'))
 const announcer = new Announcer(element('announcer'), me.id, link.nameOf)
+const moderation = new Moderation(provider, token, TENANT, PAGE, { user: me.id, name: me.name }, () => draw())
 provider.connect()
 
 // --- the margin: drawn anew from the document after each change -----------------------------------
@@ -47,24 +51,15 @@ let confirming: string | null = null
 let showResolved = false
 let synced = false
 
-const spans = new WeakMap<Annotation, Span | null>()
 const resized = new ResizeObserver(() => place(margin, page, cards, active))
 
-function spanOf (annotation: Annotation): Span | null {
-  if (!spans.has(annotation)) spans.set(annotation, page.anchor(annotation.target.selector))
-  return spans.get(annotation)!
-}
-
 function draw (): void {
-  const threads = notes.threads().map((thread) => ({ ...thread, span: spanOf(thread.annotation) }))
-  const shown = threads.filter(({ id, resolved }) => !resolved || showResolved || id === active)
-  const start = ({ span }: { span: Span | null }): number => span?.start ?? Infinity
-  shown.sort((a, b) => a.annotation.created - b.annotation.created)
-  cards = draft === null ? shown : [...shown, draft]
-  cards.sort((a, b) => start(a) === start(b) ? 0 : start(a) - start(b))
-  const hidden = threads.length - shown.length
-  const now = Date.now()
-  render(marginView({ cards, hidden, showResolved, active, editing, confirming, synced, me, now, nameOf: link.nameOf }, actions), margin)
+  const threads = notes.threads().map((thread) => ({ ...thread, span: page.spanOf(thread.annotation.target.selector) }))
+  const arranged = arrange(threads, draft, ({ id, resolved }) => !resolved || showResolved || id === active)
+  cards = arranged.cards
+  const beside = { me, now: Date.now(), nameOf: link.nameOf, told: moderation.told, pageClosed: notes.closed('page') }
+  render(marginView({ ...arranged, ...beside, showResolved, active, editing, confirming, synced }, actions), margin)
+  announcer.tell(threads, provider.synced)
   paint(page, cards, active, hover)
   place(margin, page, cards, active)
   resized.disconnect()
@@ -72,7 +67,7 @@ function draw (): void {
 }
 
 function focus (selector: string): void {
-  margin.querySelector<HTMLElement>(selector)?.focus({ preventScroll: true })
+  (margin.querySelector<HTMLElement>(selector) ?? margin.querySelector<HTMLElement>('.desk'))?.focus({ preventScroll: true })
 }
 
 const actions: Actions = {
@@ -103,11 +98,11 @@ const actions: Actions = {
     notes.reply(thread, body)
     focus(`[data-id="${thread}"] .quote`)
   },
-  startEdit (comment) {
-    const before = editing ?? comment
-    editing = comment
+  startEdit (what) {
+    const note = `[data-comment="${(editing ?? what)?.split('/')[1]}"]`
+    editing = what
     draw()
-    focus(`[data-comment="${before?.split('/')[1]}"] ${comment === null ? '.tools button' : 'textarea'}`)
+    focus(what === null ? `${note} .tools button, [data-id="${active}"] .about button` : `${note} .write textarea, [data-ask] textarea`)
   },
   edit (thread, comment, body) {
     notes.edit(thread, comment, body)
@@ -126,21 +121,21 @@ const actions: Actions = {
     confirming = null
     notes.delete(thread, comment)
   },
-  showResolved (show) { showResolved = show; draw() }
+  showResolved (show) { showResolved = show; draw() },
+  moderate (action, entity, reason = '') {
+    editing = null
+    draw()
+    focus(action === 'flag' ? `[data-id="${active}"] .quote` : '.desk')
+    void moderation.ask(action, entity, reason).then((sentence) => link.say(sentence))
+  }
 }
 
-let queued = 0
-doc.on('afterTransaction', ({ local, changed }) => {
-  if (changed.size === 0) return
-  if (local) return draw()
-  // A burst of other people's updates is drawn once.
-  queued ||= setTimeout(() => { queued = 0; draw(); announce() })
-})
-const announce = (): void => announcer.tell(notes.threads(), provider.synced)
+notes.onChange(draw)
 notes.onTakenBack(() => link.say('The server did not accept your last change, so it was taken back.'))
 
 // --- selecting, pointing and the keyboard ----------------------------------------------------------
 onSelected(article, page, element('ask') as HTMLButtonElement, (span) => {
+  if (notes.closed('page') && moderation.told === null) return link.say('A moderator has closed this page: nothing new is taken.')
   draft = { id: 'draft', quote: page.text.slice(span.start, span.end), span };
   [active, editing] = [null, null]
   draw()
@@ -155,13 +150,9 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && active !== null) actions.activate(null)
 })
 
-const second = element('second') as HTMLAnchorElement
-const another = (): void => { second.href = `?user=${inventId()}` }
-second.addEventListener('click', () => setTimeout(another))
-another()
-
+offerAnother(element('second') as HTMLAnchorElement)
 provider.awareness.on('change', draw)
-provider.on('sync', (now) => { synced ||= now; draw(); announce() })
+provider.on('sync', (now) => { synced ||= now; draw() })
 setInterval(draw, 60_000)
 draw()
 // For the curious: the console can read and write the page too.

@@ -18,6 +18,13 @@ export interface Comment {
   broadcastId?: string
 }
 
+/** What a moderator says of a thread, or of `page`. */
+interface Closing {
+  by: string
+  at: number
+  closed: boolean
+}
+
 interface Resolution {
   by: string
   at: number
@@ -30,6 +37,7 @@ export interface Thread {
   annotation: Annotation
   comments: Array<Comment & { id: string }>
   resolved: boolean
+  closed: boolean
 }
 
 /** What one user sees of a page and does to it. Ids are UUIDv7, times are milliseconds. */
@@ -39,6 +47,7 @@ export class Notes {
   private readonly resolved
   private readonly reactions
   private readonly deleted
+  private readonly closings
 
   constructor (readonly doc: Y.Doc, readonly user: string) {
     this.annotations = doc.getMap<Annotation>('annotations')
@@ -46,6 +55,22 @@ export class Notes {
     this.resolved = doc.getMap<Resolution>('resolved')
     this.reactions = doc.getMap<object>('reactions')
     this.deleted = doc.getMap<object>('deleted')
+    this.closings = doc.getMap<Closing>('closed')
+  }
+
+  /** Whether moderators let nothing new be written in a thread, or on the `page`. */
+  closed (name: string): boolean {
+    return this.closings.get(name)?.closed === true
+  }
+
+  /** Calls back after each change of this window, and once after a burst of other people's. */
+  onChange (call: () => void): void {
+    let queued = 0
+    this.doc.on('afterTransaction', ({ local, changed }) => {
+      if (changed.size === 0) return
+      if (local) return call()
+      queued ||= setTimeout(() => { queued = 0; call() })
+    })
   }
 
   /** All threads that are not deleted, each with its comments in the order of their making. */
@@ -55,7 +80,7 @@ export class Notes {
     for (const [id, annotation] of this.annotations.entries()) {
       if (gone.has(id)) continue
       const resolved = this.resolved.get(id)?.resolved === true
-      threads.set(id, { id, annotation, comments: [], resolved })
+      threads.set(id, { id, annotation, comments: [], resolved, closed: this.closed(id) })
     }
     for (const [name, comment] of this.comments.entries()) {
       const [thread = '', id = ''] = name.split('/')

@@ -7,15 +7,26 @@ const CREATURES = ['Snail', 'Hare', 'Fox', 'Owl', 'Heron', 'Hound', 'Griffin', '
 const KEPT = 'crdt-chat:reader'
 export const TONES = 8
 
-/** `?user=ada&name=Ada` of the page's address, else a made-up reader that this browser keeps. */
-export function thisReader (search: URLSearchParams): Reader {
+/** The person of a token; else `?user=ada&name=Ada` of the page's address, or a made-up reader that this browser keeps. */
+export function thisReader (search: URLSearchParams, token: string | null): Reader {
+  if (token !== null) {
+    const { sub, name = sub } = JSON.parse(atob(token.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/')))
+    return { id: sub, name }
+  }
   const given = search.get('user')
   const id = given ?? keptId()
   return { id, name: search.get('name') ?? nameOf(id) }
 }
 
+/** Lets a link open the page as somebody else each time. */
+export function offerAnother (link: HTMLAnchorElement): void {
+  const another = (): void => { link.href = `?user=${inventId()}` }
+  link.addEventListener('click', () => setTimeout(another))
+  another()
+}
+
 /** A fresh made-up id, as `vermilion-hare-3f9c`. */
-export function inventId (): string {
+function inventId (): string {
   const [a = 0, b = 0, c = 0] = crypto.getRandomValues(new Uint16Array(3))
   const words = [PIGMENTS[a % PIGMENTS.length], CREATURES[b % CREATURES.length]]
   return `${words.join('-').toLowerCase()}-${c.toString(16).padStart(4, '0')}`

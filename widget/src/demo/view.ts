@@ -3,13 +3,18 @@ import { html, nothing, type TemplateResult } from 'lit-html'
 import { live } from 'lit-html/directives/live.js'
 import { repeat } from 'lit-html/directives/repeat.js'
 import { quoteOf, type Span } from './anchor'
+import { closedView, closing, deskView, flagsView, reasonForm, verbs } from './desk'
+import type { Action, Told } from './moderation'
 import type { Thread } from './notes'
 import { initials, toneOf, type Reader } from './reader'
 
 export interface PlacedThread extends Thread { span: Span | null }
 export interface Draft { id: 'draft', quote: string, span: Span }
 
-/** Everything the margin is drawn from. `editing` and `confirming` are `thread` or `thread/comment`. */
+/**
+ * Everything the margin is drawn from. `editing` and `confirming` are `thread` or `thread/comment`, with a verb
+ * before it where a reason is asked for. `told` is for moderators only.
+ */
 export interface Margin {
   cards: Array<PlacedThread | Draft>
   hidden: number
@@ -18,6 +23,8 @@ export interface Margin {
   active: string | null
   editing: string | null
   confirming: string | null
+  pageClosed: boolean
+  told: Told | null
   me: Reader
   now: number
   nameOf: (id: string) => string
@@ -28,13 +35,14 @@ export interface Actions {
   annotate: (body: string) => void
   discard: () => void
   reply: (thread: string, body: string) => void
-  startEdit: (comment: string | null) => void
+  startEdit: (what: string | null) => void
   edit: (thread: string, comment: string, body: string) => void
   resolve: (thread: string, resolved: boolean) => void
   arm: (name: string) => void
   disarm: (name: string) => void
   remove: (thread: string, comment?: string) => void
   showResolved: (show: boolean) => void
+  moderate: (action: Action, entity: string, reason?: string) => void
 }
 
 export function marginView (margin: Margin, actions: Actions): TemplateResult {
@@ -47,7 +55,9 @@ export function marginView (margin: Margin, actions: Actions): TemplateResult {
       ${hidden > 0 || showResolved
         ? html`<label><input type="checkbox" .checked=${live(showResolved)} @change=${() => actions.showResolved(!showResolved)}> Show resolved${hidden > 0 ? ` (${hidden})` : ''}</label>`
         : nothing}
+      ${margin.pageClosed && margin.told === null ? html`<p>A moderator has closed this page: nothing new is taken.</p>` : nothing}
     </div>
+    ${deskView(margin, actions)}
     ${cards.length === 0
       ? html`<p class="empty">${synced ? 'Nothing in this margin yet. Select some words of the article to write the first note.' : 'Opening the margin…'}</p>`
       : nothing}
@@ -73,23 +83,29 @@ function threadCard (thread: PlacedThread, margin: Margin, actions: Actions): Te
   const active = margin.active === thread.id
   const mine = thread.annotation.creator === margin.me.id
   const quote = quoteOf(thread.annotation.target.selector)?.exact
+  const open = margin.told !== null || !(thread.closed || margin.pageClosed)
   return html`
     <li class="card" data-id=${thread.id} data-tone=${toneOf(thread.annotation.creator)}
         ?data-active=${active} ?data-resolved=${thread.resolved}
         @click=${() => { if (!active) actions.activate(thread.id) }}>
       <button class="quote" type="button" aria-expanded=${active} title="Show the passage">${quote ?? 'About the whole article'}</button>
+      ${flagsView(thread.id, !active, margin)}
       ${thread.span === null && quote !== undefined ? html`<p class="orphan">These words are no longer in the article.</p>` : nothing}
       <ol class="comments">
         ${repeat(thread.comments, (comment) => comment.id, (comment) => commentView(thread, comment, margin, actions))}
       </ol>
       ${active
         ? html`
+          ${thread.closed || margin.pageClosed ? closedView(thread.id, margin.told) : nothing}
           ${thread.resolved
             ? html`<p class="settled">Resolved</p>`
-            : form(thread.id, ['Reply', 'Reply…', 'Reply'], (body) => actions.reply(thread.id, body), () => actions.activate(null))}
+            : !open ? nothing : form(thread.id, ['Reply', 'Reply…', 'Reply'], (body) => actions.reply(thread.id, body), () => actions.activate(null))}
+          ${reasonForm(thread.id, margin, actions)}
           <div class="tools about">
             ${mine ? html`<button type="button" @click=${() => actions.resolve(thread.id, !thread.resolved)}>${thread.resolved ? 'Reopen' : 'Resolve'}</button>` : nothing}
             ${mine ? removal(thread.id, 'Delete thread', margin, actions, () => actions.remove(thread.id)) : nothing}
+            ${verbs(thread.id, mine, margin, actions)}
+            ${closing(thread.id, thread.closed, margin, actions)}
             <button class="close" type="button" @click=${(event: Event) => { event.stopPropagation(); actions.activate(null) }}>Close</button>
           </div>`
         : nothing}
@@ -102,6 +118,7 @@ function commentView (
   const name = `${thread.id}/${comment.id}`
   const author = margin.nameOf(comment.creator)
   const mine = comment.creator === margin.me.id
+  const active = margin.active === thread.id
   return html`
     <li class="comment" data-comment=${comment.id}>
       ${badge({ id: comment.creator, name: author })}
@@ -111,10 +128,13 @@ function commentView (
       ${margin.editing === name
         ? form(name, ['Edit your comment', '', 'Save'], (body) => actions.edit(thread.id, comment.id, body), () => actions.startEdit(null), comment.body)
         : html`<p class="body">${comment.body}</p>`}
-      ${mine && margin.active === thread.id && margin.editing !== name
+      ${active ? flagsView(name, false, margin) : nothing}
+      ${active ? reasonForm(name, margin, actions) : nothing}
+      ${active && margin.editing?.endsWith(name) !== true
         ? html`<div class="tools">
-            <button type="button" @click=${() => actions.startEdit(name)}>Edit</button>
-            ${thread.comments.length > 1 || thread.annotation.creator !== margin.me.id ? removal(name, 'Delete', margin, actions, () => actions.remove(thread.id, comment.id)) : nothing}
+            ${verbs(name, mine, margin, actions)}
+            ${mine ? html`<button type="button" @click=${() => actions.startEdit(name)}>Edit</button>` : nothing}
+            ${!mine ? nothing : thread.comments.length > 1 || thread.annotation.creator !== margin.me.id ? removal(name, 'Delete', margin, actions, () => actions.remove(thread.id, comment.id)) : nothing}
           </div>`
         : nothing}
     </li>`
@@ -133,9 +153,9 @@ function removal (
 /** What was typed but not sent, by thread, comment or `draft`: closing a card loses nothing. */
 const typed = new Map<string, string>()
 
-function form (
+export function form (
   key: string, [label, hint, verb]: [string, string, string],
-  submit: (body: string) => void, cancel: () => void, body = ''
+  submit: (body: string) => void, cancel: () => void, body = '', longest = 10_000
 ): TemplateResult {
   const send = (form: HTMLFormElement): void => {
     const field = form.querySelector('textarea')!
@@ -160,7 +180,7 @@ function form (
   }
   return html`
     <form class="write" @submit=${(event: SubmitEvent) => { event.preventDefault(); send(event.target as HTMLFormElement) }}>
-      <textarea aria-label=${label} placeholder=${hint} rows="2" maxlength="10000" .defaultValue=${typed.get(key) ?? body}
+      <textarea aria-label=${label} placeholder=${hint} rows="2" maxlength=${longest} .defaultValue=${typed.get(key) ?? body}
         @input=${({ target }: Event) => typed.set(key, (target as HTMLTextAreaElement).value)} @keydown=${keys}></textarea>
       <div class="tools">
         <button class="primary" type="submit">${verb}</button>
@@ -171,7 +191,7 @@ function form (
 }
 
 /** How long ago a time in milliseconds was, as short as a margin needs it. */
-function ago (then: number, now: number): string {
+export function ago (then: number, now: number): string {
   const minutes = Math.floor((now - then) / 60_000)
   if (minutes < 1) return 'now'
   if (minutes < 60) return `${minutes} min`

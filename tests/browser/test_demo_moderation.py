@@ -1,0 +1,189 @@
+"""Flags and moderation in the page that `crdt-chat demo` serves: its moderator's link, a keyboard, axe."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from demo_window import NARROW, DemoWindow
+
+AXE = Path(__file__).parents[2] / "widget" / "node_modules" / "axe-core" / "axe.min.js"
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+HABIT = "The habit is older than the bound book."
+POINT = "here, look"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The running demo: its address, and what stands behind `#` in its moderator's link."""
+
+    http: str
+    fragment: str
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    command = [sys.executable, "-m", "crdt_chat", "demo", "--port", "0", "--db", "demo.db"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    links = (line.strip() for line in running.stdout if "#moderator=" in line)
+    http, _, fragment = next(links).partition("/demo#")
+    yield Demo(http, fragment)
+    running.terminate()
+    running.communicate(timeout=20)
+
+
+def flag(window: DemoWindow, comment: str, reason: str) -> None:
+    """Tell the moderators of a comment in the open thread."""
+    note = window.page.locator(".comment").filter(has_text=comment)
+    note.get_by_role("button", name="Flag").click()
+    window.page.get_by_label("Why should a moderator look at this?").fill(reason)
+    window.page.get_by_role("button", name="Send to the moderators").click()
+    window.page.get_by_text("The moderators have been told.").wait_for()
+
+
+def desk(window: DemoWindow, text: str) -> None:
+    """Wait until the desk of a moderator says this."""
+    window.page.locator(".desk").get_by_text(text, exact=True).wait_for()
+
+
+def test_what_a_reader_flags_a_moderator_sees_hides_and_brings_back(reader, demo):
+    ada, ben = (reader(user, user.title(), http=demo.http) for user in ("ada", "ben"))
+    ada.annotate(HABIT, "Is it?")
+    ben.await_text("Is it?")
+    ben.reply(HABIT, "You fool.")
+    ada.await_text("You fool.")
+    mod = reader("", http=demo.http, fragment=demo.fragment)
+    flag(ada, "You fool.", "that hurts")
+    mod.page.locator(".flag-count", has_text="1 flag").wait_for()
+    assert mod.thread(HABIT).locator(".flagged").inner_text() == "1 flag"
+    desk(mod, "that hurts")
+    mod.screenshot("moderation-flag")
+    for other in (ada, ben):
+        assert other.page.locator(".desk, .flagged, .flags").count() == 0
+        assert other.page.get_by_role("button", name="Hide").count() == 0
+    mod.page.locator(".desk").get_by_role("button", name="Show").click()
+    note = mod.page.locator(".comment").filter(has_text="You fool.")
+    note.get_by_role("button", name="Hide").click()
+    mod.page.keyboard.type("it is rude")
+    mod.page.keyboard.press("Control+Enter")
+    for window in (ada, ben):
+        window.await_no_text("You fool.")
+    desk(mod, "it is rude")
+    desk(mod, "You fool.")
+    mod.page.locator(".flag-count", has_text="0 flags").wait_for()
+    mod.screenshot("moderation-hidden")
+    mod.page.get_by_role("button", name="Unhide").click()
+    ada.await_text("You fool.")
+    flag(ada, "You fool.", "again")
+    desk(mod, "again")
+    mod.page.get_by_role("button", name="It may stay").click()
+    mod.page.locator(".flag-count", has_text="0 flags").wait_for()
+
+
+def test_what_is_closed_says_so_and_takes_nothing_new(reader, demo):
+    ada = reader("ada", "Ada", http=demo.http)
+    ada.annotate(HABIT, "Is it?")
+    mod = reader("", http=demo.http, fragment=demo.fragment)
+    mod.await_text("Is it?")
+    mod.press(HABIT, "Close to replies")
+    mod.page.keyboard.type("enough")
+    mod.page.keyboard.press("Control+Enter")
+    mod.thread(HABIT).get_by_text("Closed by a moderator: enough").wait_for()
+    said = ada.thread(HABIT).get_by_text("Closed by a moderator", exact=True)
+    said.wait_for()
+    assert ada.page.get_by_label("Reply").count() == 0
+    mod.press(HABIT, "Reopen to replies")
+    said.wait_for(state="detached")
+    ada.reply(HABIT, "As I was saying")
+    mod.page.get_by_role("button", name="Close the page").click()
+    mod.page.keyboard.type("a wave of spam")
+    mod.page.keyboard.press("Control+Enter")
+    notice = "A moderator has closed this page: nothing new is taken."
+    ada.page.locator(".margin-head").get_by_text(notice).wait_for()
+    ada.select(POINT)
+    ada.page.get_by_role("button", name="Write a note").click()
+    ada.page.locator("#strip").get_by_text(notice).wait_for()
+    assert ada.page.get_by_label("Your note").count() == 0
+    mod.page.get_by_role("button", name="Reopen the page").click()
+    ada.page.locator(".margin-head").get_by_text(notice).wait_for(state="detached")
+    ada.annotate(POINT, "A hand.")
+    mod.await_text("A hand.")
+
+
+def test_a_moderator_needs_no_mouse(reader, demo):
+    ada = reader("ada", "Ada", http=demo.http)
+    ada.annotate(HABIT, "Is it?")
+    mod = reader("", http=demo.http, fragment=demo.fragment)
+    mod.await_text("Is it?")
+    mod.page.locator(".card .quote").focus()
+    press, said = mod.page.keyboard.press, "document.activeElement.textContent.trim()"
+    press("Enter")
+    press("Tab")
+    assert mod.page.evaluate(said) == "Flag"
+    press("Tab")
+    assert mod.page.evaluate(said) == "Hide"
+    press("Enter")
+    assert mod.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    press("Escape")
+    assert mod.page.evaluate("document.activeElement.closest('.comment') !== null")
+    press("Tab")
+    press("Enter")
+    mod.page.keyboard.type("typed")
+    press("Control+Enter")
+    ada.await_no_text("Is it?")
+    assert mod.page.evaluate("document.activeElement.className") == "desk"
+    desk(mod, "typed")
+    press("Tab")
+    assert mod.page.evaluate(said) == "Unhide"
+    press("Enter")
+    ada.await_text("Is it?")
+
+
+def test_a_link_that_is_no_good_opens_nothing(reader, demo):
+    mod = reader("", http=demo.http, fragment=demo.fragment[:-6] + "AAAAAA", live=False)
+    mod.await_link("refused")
+    assert "You are no longer signed in. (4401: the token is not signed" in mod.strip()
+    assert mod.page.locator(".desk").count() == 0
+
+
+def test_who_only_says_to_be_the_moderator_is_none(reader, demo):
+    mod = reader("moderator", "Moderator", http=demo.http)
+    mod.annotate(HABIT, "I am the moderator.")
+    assert mod.page.locator(".desk").count() == 0
+    assert mod.page.get_by_role("button", name=re.compile("Hide|Close to replies")).count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_axe_finds_nothing_to_complain_of_at_the_desk(reader, demo, scheme, size):
+    if not AXE.exists():
+        pytest.skip("needs the npm packages of widget: run script/test")
+    ada, ben = (reader(user, user.title(), http=demo.http) for user in ("ada", "ben"))
+    ada.annotate(HABIT, "Is it?")
+    ben.await_text("Is it?")
+    ben.reply(HABIT, "You fool.")
+    ada.await_text("You fool.")
+    settings = {"viewport": NARROW} if size == "narrow" else {}
+    look = {"color_scheme": scheme, "bypass_csp": True, **settings}
+    mod = reader("", http=demo.http, fragment=demo.fragment, **look)
+    flag(ada, "You fool.", "that hurts")
+    mod.page.locator(".flag-count", has_text="1 flag").wait_for()
+    ada.annotate(POINT, "A hand.")
+    mod.await_text("A hand.")
+    mod.press(POINT, "Hide thread")
+    mod.page.keyboard.type("off topic")
+    mod.page.keyboard.press("Control+Enter")
+    desk(mod, "off topic")
+    mod.open(HABIT)
+    note = mod.page.locator(".comment").filter(has_text="You fool.")
+    note.get_by_role("button", name="Hide").click()
+    mod.screenshot(f"moderation-{scheme}-{size}")
+    mod.page.add_script_tag(path=AXE)
+    found = mod.page.evaluate(
+        "tags => axe.run({ runOnly: tags }).then(found => found.violations)", AXE_TAGS
+    )
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
