@@ -124,3 +124,10 @@ class UpdateBroken(PageBroken):
 
 class StoreUnavailable(LocalFault):
     """A commit failed: nothing of it may be shown, acknowledged or kept in memory."""
+
+
+def forget_where(fault: BaseException | None) -> None:
+    """Let go of what the places that raised a fault still hold: what a peer sent, however large."""
+    while fault is not None:
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__

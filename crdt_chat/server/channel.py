@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol, runtime_checkable
 
-from crdt_chat.errors import Malformed
+from crdt_chat.errors import Malformed, RemoteFault
 from crdt_chat.protocol.frames import BINARY, encode
 
 Event = MutableMapping[str, Any]
@@ -69,12 +69,16 @@ class Transport(Protocol):
         """Send one whole, already encoded WebSocket frame now. False: the socket is not free."""
         ...
 
-    def expect(self, size: int) -> None:
-        """From the next message on, take up to `size` bytes."""
+    def expect(self, size: int, whose: tuple[str, str]) -> None:
+        """From the next message on, take up to `size` bytes. whose: tenant and user."""
         ...
 
     def handled(self) -> None:
         """What was received has been handled and is let go of: its memory is for others."""
+        ...
+
+    def let_go(self) -> None:
+        """What was received is in memory no more, and nothing else will be taken."""
         ...
 
     def backlog(self) -> int:
@@ -139,15 +143,20 @@ class AsgiChannel:
         short = reason.encode()[:120].decode(errors="ignore")
         await self._send({"type": "websocket.close", "code": code, "reason": short})
 
-    def expect(self, size: int) -> None:
+    def expect(self, size: int, whose: tuple[str, str]) -> None:
         """Take messages of up to `size` bytes from now on, where the server offers it."""
         if self._under is not None:
-            self._under.expect(size)
+            self._under.expect(size, whose)
 
     def handled(self) -> None:
         """What was received has been handled and is let go of, where the server wants to know."""
         if self._under is not None:
             self._under.handled()
+
+    def let_go(self) -> None:
+        """Of what was received nothing is left, and nothing else is taken, where the server wants to know."""
+        if self._under is not None:
+            self._under.let_go()
 
     async def drained(self) -> None:
         """Return once most of what was sent has left our memory, where the server offers it."""
@@ -158,3 +167,10 @@ class AsgiChannel:
         """Cut the connection, where the server offers it."""
         if self._under is not None:
             self._under.abort()
+
+
+async def close(channel: Channel, fault: RemoteFault) -> None:
+    """Close a channel with the fault's code, or raise the fault where the channel has no codes."""
+    if not isinstance(channel, Closable):
+        raise fault
+    await channel.close(fault.close_code, str(fault))

@@ -20,7 +20,7 @@ from crdt_chat.page.verdict import Sync, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
 from crdt_chat.server.awareness import Awareness
-from crdt_chat.server.channel import AsgiChannel, Channel, Closable
+from crdt_chat.server.channel import AsgiChannel, Channel, Closable, close
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.peer import Peer
 from crdt_chat.server.rate import Bucket
@@ -90,13 +90,6 @@ async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
 
 def _where(key: PageKey) -> dict[str, str]:
     return {"tenant": key.tenant, "page": key.page}
-
-
-async def close(channel: Channel, fault: RemoteFault) -> None:
-    """Close a channel with the fault's code, or raise the fault where the channel has no codes."""
-    if not isinstance(channel, Closable):
-        raise fault
-    await channel.close(fault.close_code, str(fault))
 
 
 class _Connection:
@@ -252,19 +245,23 @@ class _Connection:
             self._services.metrics.traffic.received(len(frame))
             if self.peer.closing is not None:
                 # It may not be here any more (expired, revoked): nothing it says counts.
+                del frame
                 await self._refuse(self.peer.closing)
             if wire.is_step1(frame) and len(frame) <= self._limits.frame_bytes:
                 await self._services.states.wait()
-            began = self._services.clock.monotonic()
+            began, pause = self._services.clock.monotonic(), 0.0
+            refusal: RemoteFault | None = None
             try:
                 pause = await self._take(frame)
             except RemoteFault as fault:
-                await self._refuse(fault)
+                refusal = fault
             except LocalFault:
                 log.exception("a frame could not be handled", extra=_where(self._visit.key))
-                await self._refuse(TryLater("the server had a problem: try again"))
+                refusal = TryLater("the server had a problem: try again")
             # It may be megabytes, and the next may be long in coming.
             del frame
+            if refusal is not None:
+                await self._refuse(refusal)
             self._busy += self._services.clock.monotonic() - began
             await self._give_way(pause)
 
@@ -289,7 +286,9 @@ class _Connection:
     async def _refuse(self, fault: RemoteFault) -> NoReturn:
         """End the connection with a fault; what is queued goes first, then this is cancelled."""
         self.peer.close(fault)
-        # What it sent is in memory until then, a large frame in one of few places: no trickle keeps it.
+        if isinstance(self._channel, AsgiChannel):
+            self._channel.let_go()
+        # How slowly it takes that is its own affair, for as long as anybody has.
         await anyio.sleep(self._limits.outbox_patience_s)
         if self.peer.abort is not None:
             self.peer.abort()

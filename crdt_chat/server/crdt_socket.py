@@ -11,8 +11,8 @@ from crdt_chat.errors import Malformed, NotFound, RemoteFault
 from crdt_chat.server import moderators
 from crdt_chat.server.asked import asked_by, chosen_protocol
 from crdt_chat.server.auth import Authority, covered, page_key
-from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send
-from crdt_chat.server.connection import Visit, close, serve
+from crdt_chat.server.channel import AsgiChannel, Event, Receive, Send, close
+from crdt_chat.server.connection import Visit, serve
 from crdt_chat.server.guard import Guard
 from crdt_chat.server.keys import SERVER
 from crdt_chat.server.rooms import Rooms
@@ -58,7 +58,8 @@ class CrdtSocket:
             secure = scope.get("scheme") == "wss"
             cookie = self._authority.cookie(visit.grant, secure=secure)
             accept["headers"] = [(b"set-cookie", cookie.encode())]
-        channel.expect(self._rooms.services.limits.first_batch_bytes)
+        whose = visit.grant.tenant, visit.grant.user
+        channel.expect(self._rooms.services.limits.first_batch_bytes, whose)
         await send(accept)
         return visit
 

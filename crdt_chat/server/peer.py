@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from crdt_chat.errors import RemoteFault
+from crdt_chat.errors import RemoteFault, forget_where
 from crdt_chat.identity import Grant
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.outbox import Outbox
@@ -214,6 +214,7 @@ class Peer:
 
     def close(self, fault: RemoteFault) -> None:
         """Close with the fault's code once what is queued has been sent. The first fault stays."""
+        forget_where(fault)
         if self.closing is None:
             self.closing = fault
             self.wake()

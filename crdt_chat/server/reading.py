@@ -12,10 +12,13 @@ from abc import ABC, abstractmethod
 
 from crdt_chat.errors import RemoteFault
 from crdt_chat.protocol.frames import Incoming
+from crdt_chat.server.intake import Whose
 from crdt_chat.server.pulse import Shared
 
 STRANGER_BYTES = 64 * 1024
 """The largest message of a socket whose owner is not known yet, or to whom we have said goodbye."""
+
+NOBODY: Whose = ("", "")
 
 SLICE_BYTES = 8 * 1024
 """Bytes that are taken apart in one go; of the smallest frames about 1,400, or 10 ms."""
@@ -47,6 +50,7 @@ class Reading(asyncio.Protocol, ABC):
         "_unread",
         "_waits",
         "closed",
+        "whose",
     )
 
     _transport: asyncio.Transport
@@ -64,6 +68,7 @@ class Reading(asyncio.Protocol, ABC):
         self._rest: asyncio.Handle | None = None
         self._share = STRANGER_SHARE_S
         self._period = self._spent = 0.0
+        self.whose: Whose = NOBODY
 
     @abstractmethod
     def _take(self, opcode: int, payload: bytes) -> None:
@@ -78,10 +83,17 @@ class Reading(asyncio.Protocol, ABC):
         """Whether we are the ones who do not read."""
         return self._paused or self._waits or self._deaf or self._rest is not None
 
-    def expect(self, size: int) -> None:
-        """From the next message on, take up to `size` bytes."""
+    def expect(self, size: int, whose: Whose) -> None:
+        """From the next message on, take up to `size` bytes of this tenant's user."""
         self._incoming.limit = size
         self._share = SHARE_S
+        self.whose = whose
+
+    def let_go(self) -> None:
+        """What the app was given is in memory no more, and it takes nothing else: read no further."""
+        if self._large:
+            self._large = False
+            self._leave()
 
     def _read(self, data: bytes) -> None:
         """Any byte is a sign of life; whether we read on depends on the time that it takes."""
@@ -212,4 +224,4 @@ class Reading(asyncio.Protocol, ABC):
         if self._place is not None:
             self._place.cancel()
             self._place = None
-            self._shared.intake.leave()
+            self._shared.intake.leave(self)

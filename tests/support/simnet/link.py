@@ -124,16 +124,22 @@ class Link:
         self.up = Pipe(self._latency, self._to_server)
         self.down = Pipe(self._latency, self._to_client)
         self.down.drained = self._drained
+        self.kept = True
         extension = SimpleNamespace(
             abort=self.abort,
             write=self._write,
             backlog=lambda: self.down.size,
             drained=self._until_free,
-            expect=lambda _size: None,
+            expect=lambda _size, _whose: None,
             handled=lambda: None,
+            let_go=self._let_go,
         )
         scope = {"path": "/ws/sim", "extensions": {"crdt_chat.transport": extension}}
         self.channel = AsgiChannel(scope, self._receive, self._send)
+
+    def _let_go(self) -> None:
+        """The server keeps nothing of what it was sent."""
+        self.kept = False
 
     def _latency(self) -> float:
         return self._rng.uniform(self.quality.quickest, self.quality.slowest)

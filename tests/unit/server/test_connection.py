@@ -1,7 +1,10 @@
 """Connections that ask much, read nothing or leave in the middle, in virtual time."""
 
 import asyncio
+import gc
 import json
+import types
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -82,6 +85,36 @@ def test_who_asks_and_never_reads_costs_a_few_answers_only() -> None:
 
     limits = replace(Limits(), outbox_bytes=5_000, operations_per_s=1e6, operations_burst=1e6)
     at_a_site(story, limits)
+
+
+def test_who_is_refused_and_takes_nothing_keeps_no_large_frame_meanwhile() -> None:
+    """However long she takes for what is queued: nothing of what she sent is in memory, nor any place."""
+
+    async def story(site: Site) -> None:
+        for number in range(30):
+            await site.write(f"a{number}", title="t" * 300)
+        eve = site.dial(quality=replace(PERFECT, buffer=1))
+        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        eve.link.down.paused = True
+        eve.say(wire.step1(EMPTY))
+        eve.say(wire.step2(b"\xff" * 2_000_000))
+        await eve.until(lambda: not eve.link.kept)
+        assert eve.code is None
+        gc.collect()
+        assert not [each for each in gc.get_objects() if holds(each, 2_000_000)]
+        await anyio.sleep(Limits().outbox_patience_s + 1.0)
+        assert eve.code is not None
+
+    at_a_site(story)
+
+
+def holds(each: object, size: int) -> bool:
+    """Whether a frame of a task, a fault or a queue refers to bytes of this size."""
+    if not isinstance(each, types.CoroutineType | types.FrameType | dict | deque | list | tuple):
+        return False
+    return any(
+        isinstance(one, bytes | bytearray) and len(one) >= size for one in gc.get_referents(each)
+    )
 
 
 def test_questions_and_gaps_count_as_operations() -> None:

@@ -37,7 +37,7 @@ async def met(app: Judge, intake: Intake) -> Served:
     served = Served(app, intake)
     served.socket.data_received(HEAD)
     await turn()
-    served.socket.expect(10_000)
+    served.socket.expect(10_000, (str(id(served)), "ada"))
     return served
 
 
@@ -168,7 +168,7 @@ def test_who_is_refused_and_takes_nothing_keeps_no_place() -> None:
 
         served = Served(app, intake)
         served.socket.data_received(HEAD)
-        served.socket.expect(10_000)
+        served.socket.expect(10_000, (str(id(served)), "ada"))
         await turn()
         served.socket.pause_writing()
         begin(served)
@@ -177,6 +177,40 @@ def test_who_is_refused_and_takes_nothing_keeps_no_place() -> None:
         assert free(intake) == 1
         served.socket.look(served.socket.due)
         assert served.wire.aborted
+
+    run(main)
+
+
+def test_who_is_refused_gives_the_place_back_before_she_has_taken_what_is_queued() -> None:
+    async def main() -> None:
+        intake, others, over = Intake(10_000, 10_000, patience_s=60), Judge(), asyncio.Event()
+
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await receive()
+            scope["extensions"]["crdt_chat.transport"].let_go()
+            await over.wait()
+
+        first, second = Served(app, intake), await met(others, intake)
+        first.socket.data_received(HEAD)
+        first.socket.expect(10_000, ("first", "eve"))
+        await turn()
+        begin(first)
+        begin(second)
+        end(first)
+        await turn()
+        assert (first.wire.reading, second.wire.reading) == (False, True)
+        # And takes no other: nothing that she sends is looked at.
+        gone(second)
+        assert free(intake) == 1
+        begin(first)
+        await turn()
+        assert free(intake) == 1
+        over.set()
+        await first.done()
+        gone(first)
+        assert free(intake) == 1
 
     run(main)
 

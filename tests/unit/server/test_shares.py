@@ -1,5 +1,7 @@
 """What connections share: places for large messages, memory for states, sockets of an address."""
 
+import itertools
+
 import anyio
 import pytest
 
@@ -16,10 +18,14 @@ pytestmark = pytest.mark.anyio
 GRANT = Grant("t", "ada", "Ada", Role.EDITOR)
 
 
-class Comer:
-    """A connection at the intake."""
+NUMBERS = itertools.count(1)
 
-    def __init__(self) -> None:
+
+class Comer:
+    """A connection at the intake; each of another user if nothing is said."""
+
+    def __init__(self, tenant: str = "t", user: str = "") -> None:
+        self.whose = tenant, user or f"user {next(NUMBERS)}"
         self.reads = False
 
     def proceed(self) -> None:
@@ -27,19 +33,49 @@ class Comer:
 
 
 def test_large_messages_take_turns_in_the_order_in_which_they_came() -> None:
-    intake = Intake(40, 16, patience_s=1)
-    comers = [Comer() for _ in range(5)]
-    assert [intake.enter(comer) for comer in comers] == [True, True, False, False, False]
-    intake.forget(comers[2])
-    intake.leave()
-    assert [comer.reads for comer in comers] == [False, False, False, True, False]
-    intake.leave()
-    assert comers[4].reads
-    intake.leave()
-    intake.leave()
+    intake = Intake(64, 16, patience_s=1)
+    comers = [Comer() for _ in range(6)]
+    assert [intake.enter(comer) for comer in comers] == [True, True, True, False, False, False]
+    intake.forget(comers[3])
+    intake.leave(comers[0])
+    assert [comer.reads for comer in comers] == [False, False, False, False, True, False]
+    intake.leave(comers[1])
+    assert comers[5].reads
+    intake.leave(comers[4])
+    intake.leave(comers[5])
     assert intake.enter(Comer())
     assert intake.enter(Comer())
     assert not intake.enter(Comer())
+
+
+def test_a_user_with_many_slow_messages_keeps_her_own_place_only() -> None:
+    intake = Intake(64, 16, patience_s=1)
+    hers = [Comer(user="eve") for _ in range(5)]
+    assert [intake.enter(comer) for comer in hers] == [True, False, False, False, False]
+    assert intake.enter(Comer(user="ada"))
+    assert intake.enter(Comer(user="bob"))
+    intake.leave(hers[0])
+    assert [comer.reads for comer in hers] == [False, True, False, False, False]
+
+
+def test_a_tenant_full_of_slow_users_leaves_a_place_for_others() -> None:
+    intake = Intake(64, 16, patience_s=1)
+    theirs = [Comer("evil") for _ in range(9)]
+    assert sum(intake.enter(comer) for comer in theirs) == 3
+    ours = [Comer("good"), Comer("good")]
+    assert [intake.enter(comer) for comer in ours] == [True, False]
+    # Whoever has fewer goes first, though they came later.
+    intake.leave(ours[0])
+    assert ours[1].reads
+    intake.leave(theirs[0])
+    assert [comer.reads for comer in theirs] == [False] * 3 + [True] + [False] * 5
+    intake.leave(ours[1])
+    assert sum(comer.reads for comer in theirs) == 1, "the last place is no tenant's"
+    for comer in (*theirs[1:4], *theirs[4:]):
+        intake.leave(comer)
+    assert intake._free == 4
+    assert not intake._kept
+    assert not intake._tenants
 
 
 def test_a_share_below_one_message_still_takes_one() -> None:
