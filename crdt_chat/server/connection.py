@@ -1,15 +1,14 @@
 """One CRDT connection: frames in to the room, frames out of the outbox, until either side ends it.
 
-Two tasks in one task group: the reader (decode, judge, slow down who is too fast) and the writer
-(sends one frame at a time, so a slow socket is noticed). Every fault of the peer ends here in the
-close code of its class.
+Two tasks: the reader, which is here (decode, judge, slow down who is too fast), and the writer (sending.py),
+where there is something to write. Every fault of the peer ends here in the close code of its class.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import anyio
 import anyio.lowlevel
@@ -26,15 +25,13 @@ from crdt_chat.server.peer import Peer
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.sending import Sending
 from crdt_chat.server.services import Services
 
 log = logging.getLogger(__name__)
 
 TURN_S = 0.01
 """Seconds for which one connection may keep the loop from the others."""
-
-LAST_WORD_S = 1.0
-"""Seconds that a channel which takes nothing more may take to say how it ended."""
 
 OPERATION_BYTES = 4 * 1024
 """Bytes that count as an operation, if that is more than the operations in them."""
@@ -44,9 +41,6 @@ FRAME_OPERATIONS = 0.25
 
 ASK_AGAIN_S = 2.0
 """A step 2 that still lacks something (another's unsent work) is asked for again after this."""
-
-GONE = (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
-"""What the send of a channel raises when the peer is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,54 +86,38 @@ def _where(key: PageKey) -> dict[str, str]:
     return {"tenant": key.tenant, "page": key.page}
 
 
-class _Connection:
-    __slots__ = (
-        "_asking",
-        "_awareness",
-        "_busy",
-        "_channel",
-        "_limits",
-        "_lost",
-        "_pace",
-        "_room",
-        "_services",
-        "_slow_since",
-        "_started",
-        "_tasks",
-        "_visit",
-        "_writing",
-        "peer",
+def _peer_of(channel: Channel, visit: Visit, services: Services) -> Peer:
+    direct = channel if isinstance(channel, AsgiChannel) else None
+    return Peer(
+        services.ids.number(),
+        visit.grant,
+        Outbox(services.limits.outbox_bytes),
+        speaks_control=visit.speaks_control,
+        address=visit.address,
+        abort=channel.abort if isinstance(channel, Closable) else None,
+        write=None if direct is None else direct.write,
+        backlog=None if direct is None else direct.backlog,
+        states=services.states,
+        traffic=services.metrics.traffic,
     )
 
+
+class _Connection(Sending):
+    __slots__ = ("_asking", "_awareness", "_busy", "_limits", "_pace", "_slow_since", "_visit")
+
     def __init__(self, channel: Channel, visit: Visit, room: Room, services: Services) -> None:
+        super().__init__(channel, _peer_of(channel, visit, services), room, services)
         limits = services.limits
         tenant = services.config.tenant(visit.key.tenant)
-        self._channel = channel
         self._visit = visit
-        self._room = room
-        self._services = services
         self._limits = limits
-        self._tasks = anyio.create_task_group()
-        self._lost = self._asking = self._writing = self._started = False
+        self._asking = False
         self._busy = 0.0
         self._awareness: Awareness | None = None
         self._slow_since: float | None = None
         self._pace = Bucket(
             limits.operations_per_s if tenant is None else tenant.operations_per_s,
             limits.operations_burst if tenant is None else tenant.operations_burst,
-        )
-        number = services.ids.number()
-        self.peer = Peer(
-            number,
-            visit.grant,
-            Outbox(limits.outbox_bytes),
-            speaks_control=visit.speaks_control,
-            address=visit.address,
-            abort=channel.abort if isinstance(channel, Closable) else None,
-            write=channel.write if isinstance(channel, AsgiChannel) else None,
-            backlog=channel.backlog if isinstance(channel, AsgiChannel) else None,
-            states=services.states,
-            traffic=services.metrics.traffic,
         )
 
     async def run(self) -> None:
@@ -164,10 +142,6 @@ class _Connection:
         if peer.closing is not None:
             raise peer.closing
 
-    def _start(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-        self._started = True
-        self._tasks.start_soon(work, *arguments)
-
     def _leave(self) -> None:
         """A writer that is at work ends with the tasks, and no other may start."""
         lost = self._lost or getattr(self._channel, "lost", False)
@@ -184,55 +158,6 @@ class _Connection:
         tabs = 0 if guard is None else guard.sessions(tenant, user)
         if tabs > self._limits.connections_per_user:
             raise TryLater("you are connected too many times")
-
-    # Out
-
-    def _wake(self) -> None:
-        """Start the writer, which ends when there is nothing left to send: most readers need none."""
-        if not self._writing:
-            self._writing = True
-            self._start(self._write)
-
-    async def _write(self) -> None:
-        peer, channel, clock = self.peer, self._channel, self._services.clock
-        traffic = self._services.metrics.traffic
-        while True:
-            frame = peer.outbox.pop()
-            if frame is not None or peer.large:
-                peer.sending_since = clock.monotonic()
-                try:
-                    if frame is not None:
-                        await channel.send(frame)
-                        traffic.sent(len(frame))
-                    await self._unload()
-                except GONE:
-                    # The reader is told how it ended, if the channel knows; if not, it was lost.
-                    await anyio.sleep(LAST_WORD_S)
-                    self._lost = True
-                    self._tasks.cancel_scope.cancel()
-                    return
-                peer.sending_since = None
-                peer.relieve()
-            elif peer.closing is not None:
-                self._tasks.cancel_scope.cancel()
-                return
-            elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
-                await self._services.states.wait()
-                await self._room.catch_up(peer)
-                if not (peer.outbox.frames or peer.closing):
-                    break
-            else:
-                break
-        self._writing = False
-
-    async def _unload(self) -> None:
-        """A large state counts until its socket has got rid of it."""
-        if self.peer.large and not self.peer.outbox.frames:
-            if isinstance(self._channel, AsgiChannel):
-                await self._channel.drained()
-            self.peer.unload()
-
-    # In
 
     async def _read(self) -> None:
         while True:
