@@ -219,7 +219,12 @@ class Config:
             return None
         known = known or tenant_defaults(name, self.limits, self.page)
         if self.limits_off:
-            known = replace(known, operations_per_s=math.inf, operations_burst=math.inf)
+            return replace(
+                known,
+                operations_per_s=math.inf,
+                operations_burst=math.inf,
+                open=known.open or is_open,
+            )
         return replace(known, open=True) if is_open else known
 
     def tenant_names(self) -> tuple[str, ...]:

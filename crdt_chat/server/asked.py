@@ -25,7 +25,7 @@ PROTOCOL_TOKEN = "crdt-chat.token."  # noqa: S105  # a prefix
 class Asked:
     """Who somebody says to be. `bearer` is the token of the Authorization header alone.
 
-    local: the request was made on this machine and by no proxy.
+    query: the parameters of its address. local: it was made on this machine and by no proxy.
     """
 
     user: str | None = None
@@ -33,6 +33,7 @@ class Asked:
     token: str | None = field(default=None, repr=False)
     bearer: str | None = field(default=None, repr=False)
     ticket: str | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     origins: tuple[str, ...] = ()
     address: str = ""
@@ -53,6 +54,7 @@ def asked_by(scope: Any) -> Asked:
         token=token,
         bearer=bearer,
         ticket=query.get("ticket") or None,
+        query=query,
         cookies=connection.cookies,
         origins=tuple(headers.getlist("origin")),
         address=client[0] if client else "",

@@ -5,7 +5,7 @@ then retries for ever (design 5).
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from crdt_chat.errors import Malformed, NotFound, RemoteFault
 from crdt_chat.server import moderators
@@ -71,17 +71,16 @@ class CrdtSocket:
     def _visit(self, scope: Event) -> Visit:
         self._rooms.services.addresses.check(scope)
         tenant, page = split_path(scope["raw_path"])
-        query = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
         key = page_key(tenant, page)
         asked = asked_by(scope)
         grant = self._authority.grant(tenant, asked, page)
-        caps = query.get("caps", "").split(",")
+        caps = asked.query.get("caps", "").split(",")
         return Visit(
             covered(grant, key),
             grant,
             speaks_control=CAPABILITY in caps,
             watches=moderators.CAPABILITY in caps,
-            epoch=_epoch(query),
+            epoch=_epoch(asked.query),
             address=asked.address,
             guard=self._guard,
         )
@@ -104,7 +103,7 @@ def split_path(raw: bytes) -> tuple[str, str]:
 
 def _epoch(query: Mapping[str, str]) -> int | None:
     text = query.get("epoch")
-    if text is None:
+    if not text:
         return None
     if not text.isdecimal() or len(text) > 15:
         raise Malformed("an epoch is a whole number")

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from crdt_chat.server.tallies import Level, Spread, Tally
+from crdt_chat.server.tallies import Level, Levels, Spread, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Channel = Literal["yjs", "legacy"]
@@ -79,12 +79,14 @@ class Metrics:
         self._commits()
 
     def _presence(self) -> None:
-        self._connections = self._gauge("connections", "Open connections", ["channel"])
-        self._users = self._gauge("users", "Distinct users, summed over open pages")
+        self._connections = Levels("crdt_chat_connections", "Open connections", "channel")
+        self._users = Level("crdt_chat_users", "Distinct users, summed over open pages")
+        self.registry.register(self._connections)
+        self.registry.register(self._users)
         self._pages = self._gauge("pages_open", "Pages in memory")
         self._lagging = self._gauge("connections_lagging", "Connections over their outbox limit")
-        self._closes = self._counter("closes", "Connections closed by the server", ["code"])
-        self._awareness = self._counter("awareness_changes", "Awareness changes", ["outcome"])
+        self._closes = self._tally("closes", "Connections closed by the server", "code")
+        self._awareness = self._tally("awareness_changes", "Awareness changes", "outcome")
 
     def _admission(self) -> None:
         self._updates = self._tally("updates", "Updates judged by the gate", "outcome")
@@ -127,17 +129,17 @@ class Metrics:
 
     def connected(self, channel: Channel) -> None:
         """One more open connection."""
-        self._connections.labels(channel).inc()
+        self._connections.add(1, channel)
 
     def disconnected(self, channel: Channel, code: int | None = None) -> None:
         """One open connection fewer; `code` if the server closed it with this close code."""
-        self._connections.labels(channel).dec()
+        self._connections.add(-1, channel)
         if code is not None:
-            self._closes.labels(str(code)).inc()
+            self._closes.add(1, str(code))
 
     def users_changed(self, by: int) -> None:
         """`by` users came to (or, negative, left) a page: distinct ones, not tabs."""
-        self._users.inc(by)
+        self._users.value += by
 
     def pages_changed(self, by: int) -> None:
         """`by` pages came into memory (or, negative, were evicted)."""
@@ -149,8 +151,8 @@ class Metrics:
 
     def awareness(self, *, forwarded: int = 0, dropped: int = 0) -> None:
         """Awareness changes passed on, and those that gave way to a newer one of their sender."""
-        self._awareness.labels("forwarded").inc(forwarded)
-        self._awareness.labels("dropped").inc(dropped)
+        self._awareness.add(forwarded, "forwarded")
+        self._awareness.add(dropped, "dropped")
 
     def judged(
         self, outcome: Outcome, seconds: float, operations: int = 0, rules: Iterable[str] = ()

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
@@ -66,10 +67,15 @@ def is_direct_loopback(request: HTTPConnection) -> bool:
     """
     if request.client is None or any(name in request.headers for name in FORWARDING):
         return False
-    if not is_local(_hostname(request.headers.get("host", LOCAL))):
+    if not _is_loopback(request.client.host):
         return False
+    return is_local(_hostname(request.headers.get("host", LOCAL)))
+
+
+@lru_cache(maxsize=64)
+def _is_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(request.client.host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     # a dual-stack socket sees 127.0.0.1 as ::ffff:127.0.0.1

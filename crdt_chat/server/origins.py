@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crdt_chat.errors import CrdtChatError
 
@@ -116,6 +117,7 @@ def admitted(origins: Sequence[str], domains: Sequence[Domain], *, is_open: bool
     return any(domain.admits(site) for domain in domains)
 
 
+@lru_cache(maxsize=64)
 def is_local(host: str) -> bool:
     """Whether this host name or address is the machine that asks."""
     if host == LOCAL or host.endswith("." + LOCAL):

@@ -57,6 +57,29 @@ class Level:
         yield GaugeMetricFamily(self._name, self._about, value=self.value)
 
 
+class Levels:
+    """A gauge by the values of one label."""
+
+    __slots__ = ("_about", "_label", "_name", "_values")
+
+    def __init__(self, name: str, about: str, label: str) -> None:
+        self._name = name
+        self._about = about
+        self._label = label
+        self._values: Counter[str] = Counter()
+
+    def add(self, by: int, value: str) -> None:
+        """`by` more (or, negative, less) of this value of the label."""
+        self._values[value] += by
+
+    def collect(self) -> Iterator[Metric]:
+        """The family for the registry."""
+        family = GaugeMetricFamily(self._name, self._about, labels=[self._label])
+        for value, level in self._values.items():
+            family.add_metric([value], level)
+        yield family
+
+
 class Spread:
     """A histogram over these upper bounds, in the unit of what is observed."""
 
