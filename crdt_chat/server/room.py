@@ -38,7 +38,7 @@ from crdt_chat.server.services import Services
 from crdt_chat.server.states import States
 from crdt_chat.server.turn import Turn
 from crdt_chat.server.words import RELOAD, accuse, broken, hello
-from store.records import Appended, EventRow, PageCommit, Rewritten
+from store.records import Appended, EventRow, Rewritten
 
 log = logging.getLogger(__name__)
 
@@ -92,21 +92,6 @@ class Room:
     def dirty(self) -> bool:
         """Whether anything is applied and not yet durable."""
         return self._commits.running or self.suspended
-
-    async def keep_owners(self) -> bool:
-        """Make durable whose the announced Yjs client ids are. Returns whether none is left.
-
-        They wait for a commit otherwise, which on a page that is only read never comes. Of a page
-        that nobody ever wrote to nothing is kept.
-        """
-        owners = tuple(self.page.announced)
-        if not owners or not self.committed:
-            return True
-        part = PageCommit(self.key.tenant, self.key.page, self.committed, owners=owners)
-        page, result = self.page, (await self.services.store.commit([part]))[0]
-        if page is self.page and isinstance(result, Appended):
-            page.announced[:] = [owner for owner in page.announced if owner not in owners]
-        return isinstance(result, Appended) and not self.page.announced
 
     async def finish(self) -> None:
         """Return once everything applied is durable, or the page waits for the store."""

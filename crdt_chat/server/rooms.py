@@ -9,6 +9,7 @@ import anyio
 from crdt_chat.errors import LocalFault, NotFound, RemoteFault, TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.server.loading import load_page
+from crdt_chat.server.owners import keep_owners
 from crdt_chat.server.room import Room
 from crdt_chat.server.services import Services
 from crdt_chat.server.snapshots import snapshot
@@ -187,7 +188,7 @@ class Rooms:
         room = place.room
         if room is None or room.dirty or not room.people.empty:
             return
-        if not await room.keep_owners():
+        if not await keep_owners(room):
             return
         await snapshot(room, leaving=True)
         # Somebody may have come while the snapshot was written.
