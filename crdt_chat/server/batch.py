@@ -133,6 +133,10 @@ class Batch:
             peer.acknowledge(frames)
         for peer, fault in self.closes:
             peer.close(fault)
+        self.stand()
+
+    def stand(self) -> None:
+        """Durable, whatever goes wrong with telling of it: nobody waits for it any more."""
         for writer in self.writers:
             writer.finish(saved=True)
 

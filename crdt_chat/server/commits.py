@@ -152,7 +152,10 @@ class Commits:
         self._services.queue.done(len(batch.entries), batch.size)
         seconds = self._services.clock.monotonic() - self._last
         self._services.metrics.committed(len(batch.entries), seconds)
-        await self._settle(batch, prepared, result)
+        try:
+            await self._settle(batch, prepared, result)
+        finally:
+            batch.stand()
 
     def _discard(self, result: CommitResult) -> None:
         """What was on its way is not known to be durable: its writers are told, then the room."""

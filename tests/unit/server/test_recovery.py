@@ -357,6 +357,29 @@ def test_a_disk_that_takes_nothing_for_long_closes_nobody() -> None:
     at_a_site(story)
 
 
+def test_a_fault_in_telling_of_a_commit_leaves_nobody_waiting_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+
+        def fail(*_arguments: object) -> int:
+            monkeypatch.undo()
+            raise ValueError("no")
+
+        monkeypatch.setattr("crdt_chat.server.room.fan_out", fail)
+        with anyio.fail_after(60):
+            await site.write("a1")
+        # The page is rebuilt from what is durable, and goes on.
+        await ada.until(lambda: ada.count(wire.SyncStep1) == 2)
+        await site.write("a2")
+        assert site.room.page.counts().annotations == 2
+        assert ada.code is None
+
+    at_a_site(story)
+
+
 def test_a_snapshot_that_does_not_read_back_is_not_made_again_every_second(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
