@@ -76,6 +76,9 @@ def read_client(data: bytes, at: int) -> tuple[int, int, int]:
         client, at = read_uint(data, at)
     else:
         at += 5
+    number = data[at]
+    if number < 128:
+        return client, number, at + 1
     number, at = read_uint(data, at)
     return client, number, at
 
@@ -120,22 +123,22 @@ def _read_int(data: bytes, at: int, _depth: int, readers: "Readers") -> tuple[in
     return (-value if first & 64 else value), at
 
 
-def _number(value: float) -> float:
-    """Integral floats are integers: the same number arrives as either, depending on the library."""
+def as_number(value: float) -> float:
+    """This number, as an integer if it is integral: libraries write the same one as either."""
     return int(value) if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER else value
 
 
 def _read_float32(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[float, int]:
-    return _number(_FLOAT32.unpack_from(data, at)[0]), at + 4
+    return as_number(_FLOAT32.unpack_from(data, at)[0]), at + 4
 
 
 def _read_float64(data: bytes, at: int, _depth: int, readers: "Readers") -> tuple[float, int]:
     value: float = _FLOAT64.unpack_from(data, at)[0]
+    if _BITS31 < value <= MAX_INTEGER and value.is_integer():
+        return int(value), at + 8  # a time in ms: every value has one
     if readers is _CANONICAL and (-_BITS31 <= value <= _BITS31 or value != value):
         raise _OddError
-    if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER:
-        return int(value), at + 8
-    return value, at + 8
+    return as_number(value), at + 8
 
 
 def _read_bigint(data: bytes, at: int, _depth: int, _readers: "Readers") -> tuple[int, int]:
@@ -168,7 +171,10 @@ def _read_object(
 ) -> tuple[dict[str, Json], int]:
     if depth >= MAX_DEPTH:
         raise Malformed("a value is nested too deeply")
-    count, at = read_uint(data, at)
+    count = data[at]
+    at += 1
+    if count > 127:
+        count, at = read_uint(data, at - 1)
     depth += 1
     found: dict[str, Json] = {}
     for _ in range(count):

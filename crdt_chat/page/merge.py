@@ -43,19 +43,24 @@ def _append(out: list[Struct], run: Sequence[Struct], deleted: Ranges) -> None:
     for struct in run:
         if isinstance(struct, Item) and struct.values is not None:
             gone = covers(deleted.get(struct.client), struct.clock, struct.clock + struct.length)
-            struct = struct._replace(values=None, raw=None) if gone else struct
-        if out and _continues(out[-1], struct):
-            out[-1] = out[-1]._replace(length=out[-1].length + struct.length)
-        else:
+            struct = struct.deleted() if gone else struct
+        one = _as_one(out[-1], struct) if out else None
+        if one is None:
             out.append(struct)
+        else:
+            out[-1] = one
 
 
-def _continues(last: Struct, struct: Struct) -> bool:
-    """Whether both are Gcs, or deleted units of one chain: one struct holds them."""
-    return (isinstance(last, Gc) and isinstance(struct, Gc)) or (
+def _as_one(last: Struct, struct: Struct) -> Struct | None:
+    """Both as one struct, if they are Gcs, or deleted units of one chain."""
+    if isinstance(last, Gc) and isinstance(struct, Gc):
+        return Gc(last.client, last.clock, last.length + struct.length)
+    if (
         isinstance(last, Item)
         and isinstance(struct, Item)
         and last.values is None
         and struct.values is None
         and struct.origin == (struct.client, struct.clock - 1)
-    )
+    ):
+        return last.deleted(struct.length)
+    return None

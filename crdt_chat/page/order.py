@@ -40,7 +40,7 @@ def cut(struct: Struct, end: int) -> Struct:
         return Item(
             struct.client, end, struct.length - known, (struct.client, end - 1), "", "", values
         )
-    return struct._replace(clock=end, length=struct.length - known)
+    return type(struct)(struct.client, end, struct.length - known)
 
 
 def integration_order(found: Mapping[int, Sequence[Struct]]) -> Sequence[Struct]:

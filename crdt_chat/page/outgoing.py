@@ -117,9 +117,9 @@ def _emit_deleted(out: list[Struct], item: Item) -> None:
         and last.values is None
         and item.origin == (item.client, item.clock - 1)
     ):
-        out[-1] = last._replace(length=last.length + item.length)
+        out[-1] = last.deleted(item.length)
     else:
-        out.append(item if item.values is None else item._replace(values=None, raw=None))
+        out.append(item if item.values is None else item.deleted())
 
 
 def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:

@@ -7,6 +7,7 @@ sends which uses maps only: Malformed.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -31,7 +32,8 @@ Id: TypeAlias = tuple[int, int]
 """(client id, clock): one unit of one struct."""
 
 
-class Item(NamedTuple):
+@dataclass(slots=True)
+class Item:
     """`length` consecutive units of a map entry, each but the first hanging on the one before.
 
     Either `origin`, the unit it was written over, decides whose entry this is, or there is none and
@@ -48,8 +50,14 @@ class Item(NamedTuple):
     values: Sequence[Json] | None
     raw: bytes | None = None
 
+    def deleted(self, more: int = 0) -> "Item":
+        """The same units, and so many more that hang on them, as deleted ones."""
+        length = self.length + more
+        return Item(self.client, self.clock, length, self.origin, self.root, self.name, None)
 
-class Gc(NamedTuple):
+
+@dataclass(slots=True)
+class Gc:
     """Clocks without content."""
 
     client: int
@@ -57,7 +65,8 @@ class Gc(NamedTuple):
     length: int
 
 
-class Skip(NamedTuple):
+@dataclass(slots=True)
+class Skip:
     """Clocks that the sender lacks."""
 
     client: int
@@ -123,7 +132,7 @@ def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struc
             struct, at, known = _KINDS[info](data, at + 1, info, client, clock, read_value)
             exact = exact and known
             run.append(struct)
-            length = struct[2]
+            length = struct.length
             clock += length
             if clock > MAX_CLOCK or not length:
                 raise Malformed("a clock is too high or a struct is empty")
@@ -286,7 +295,7 @@ def written(struct: Struct) -> bytes:
     """One struct as it stands in an update."""
     if type(struct) is not Item:
         return (b"\x00" if type(struct) is Gc else b"\x0a") + encoded_uint(struct.length)
-    _client_id, _clock, length, origin, root, name, values, raw = struct
+    origin, values, raw = struct.origin, struct.values, struct.raw
     out = bytearray()
     content = DELETED if values is None else ANY
     if origin is not None:
@@ -296,9 +305,9 @@ def written(struct: Struct) -> bytes:
     else:
         out.append(_PARENT_SUB | content)
         out.append(1)
-        write_string(out, root)
-        write_string(out, name)
-    out += encoded_uint(length)
+        write_string(out, struct.root)
+        write_string(out, struct.name)
+    out += encoded_uint(struct.length)
     if raw is not None:
         out += raw
     elif values is not None:

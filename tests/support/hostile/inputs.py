@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hostile.grammar import Grammar
@@ -40,7 +41,7 @@ def mutate(data: bytes, choice: random.Random) -> bytes:
 def written_anew(update: Update) -> bytes:
     """The update encoded from its values alone. Raises TypeError for values that JSON lacks."""
     anew = {
-        client: [each._replace(raw=None) if isinstance(each, Item) else each for each in run]
+        client: [replace(each, raw=None) if isinstance(each, Item) else each for each in run]
         for client, run in update.structs.items()
     }
     return encode(anew, update.deleted)
@@ -119,7 +120,7 @@ class Inputs:
             clock = self.soil.clients.get(client, 0)
             new: list[Struct] = []
             for struct in run:
-                new.append(struct._replace(client=client, clock=clock))
+                new.append(replace(struct, client=client, clock=clock))
                 clock += struct.length
             moved[client] = new
         return moved
@@ -127,21 +128,21 @@ class Inputs:
     def _bend(self, struct: Struct) -> Struct:
         rng = self.rng
         if not isinstance(struct, Item):
-            return struct._replace(length=rng.choice((1, 2, 50, 2**31)))
+            return replace(struct, length=rng.choice((1, 2, 50, 2**31)))
         what = rng.randrange(6)
         if what == 0 and self.soil.tips:
-            return struct._replace(origin=rng.choice(list(self.soil.tips.values())))
+            return replace(struct, origin=rng.choice(list(self.soil.tips.values())))
         if what == 1 and self.soil.names:
             root, name = rng.choice(self.soil.names)
-            return struct._replace(origin=None, root=root, name=name)
+            return replace(struct, origin=None, root=root, name=name)
         if what == 2:
-            return struct._replace(values=None, raw=None)
+            return replace(struct, values=None, raw=None)
         if what == 3:
             return Gc(struct.client, struct.clock, struct.length)
         if what == 4 and struct.values:
             again = rng.randrange(2, 5)
-            return struct._replace(values=list(struct.values) * again, raw=None, length=again)
-        return struct._replace(origin=(self._client(), rng.randrange(6)))
+            return replace(struct, values=list(struct.values) * again, raw=None, length=again)
+        return replace(struct, origin=(self._client(), rng.randrange(6)))
 
 
 # -- large ones: much work for few bytes -----------------------------------------------------------

@@ -1,5 +1,7 @@
 """Trim, gaps and ownership: what of an update is new, complete and the sender's own."""
 
+from dataclasses import replace
+
 import pytest
 from handmade import NOW, SERVER, Hand, Table, annotation, comment, entry, grant, thread
 
@@ -29,7 +31,7 @@ def test_what_goes_on_whole_goes_on_as_it_came() -> None:
     edit = Item(ada.client, ada.clock, 1, said, "", "", (comment("ada", "new"),))
     data = encode({ada.client: [edit]}, {said[0]: [(said[1], said[1] + 1)]})
     assert table.page.receive(data, "update", ada.grant, NOW).update is data
-    again = edit._replace(clock=edit.clock + 1, origin=(ada.client, edit.clock))
+    again = replace(edit, clock=edit.clock + 1, origin=(ada.client, edit.clock))
     gone = {ada.client: [(said[1], said[1] + 1), (edit.clock, edit.clock + 1)]}
     verdict = table.page.receive(encode({ada.client: [again]}, gone), "update", ada.grant, NOW)
     assert (verdict.kind, verdict.echo) == ("accepted", False)
@@ -87,18 +89,18 @@ def test_gaps(what: str, sync: Sync) -> None:
     item = Item(eve.client, 0, 1, None, "comments", "a1/c9", (comment("eve"),))
     structs, deleted = {eve.client: [item]}, {}
     if what == "clock ahead":
-        structs = {eve.client: [item._replace(clock=1)]}
+        structs = {eve.client: [replace(item, clock=1)]}
     elif what == "skip":
-        structs = {eve.client: [Skip(eve.client, 0, 1), item._replace(clock=1)]}
+        structs = {eve.client: [Skip(eve.client, 0, 1), replace(item, clock=1)]}
     elif what == "origin":
-        structs = {eve.client: [item._replace(origin=(77, 3))]}
+        structs = {eve.client: [replace(item, origin=(77, 3))]}
     elif what == "delete range":
         deleted = {77: [(0, 2)]}
     elif what == "annotation":
-        structs = {eve.client: [item._replace(name="nowhere/c9")]}
+        structs = {eve.client: [replace(item, name="nowhere/c9")]}
     else:
         structs = {
-            eve.client: [item._replace(root="reactions", name="a1/c9/👍/eve", values=({"at": 1},))]
+            eve.client: [replace(item, root="reactions", name="a1/c9/👍/eve", values=({"at": 1},))]
         }
     before = table.page.state_vector()
     verdict = table.page.receive(encode(structs, deleted), sync, eve.grant, NOW)

@@ -1,6 +1,7 @@
 """Structs as they are written: kept in order, given from any clock on; and what Yjs makes of them."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def batch(seed: random.Random) -> tuple[dict[int, list[Struct]], Ranges]:
         clock = len(structs[client])
         item = comment(client, clock, f"a/{number}")
         if units and seed.random() < 0.5:
-            item = item._replace(origin=seed.choice(units), root="", name="")
+            item = replace(item, origin=seed.choice(units), root="", name="")
         structs[client].append(item)
         units.append((client, clock))
     deleted: Ranges = {}
@@ -128,7 +129,7 @@ def test_a_peer_that_was_there_until_some_moment_is_told_the_rest(
 def test_who_edits_a_comment_again_and_again_leaves_one_struct_behind() -> None:
     page = page_of({70: [comment(70, 0, "a/1")]})[0]
     for clock in range(1, 40):
-        edit = comment(70, clock, "", f"text {clock}")._replace(origin=(70, clock - 1))
+        edit = replace(comment(70, clock, "", f"text {clock}"), origin=(70, clock - 1))
         update = encode({70: [edit]}, {70: [(clock - 1, clock)]})
         assert page.receive(update, "update", ADA, 1).kind == "accepted"
     structs, deleted, _ = decode(page.state())
