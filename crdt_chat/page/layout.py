@@ -84,7 +84,7 @@ def is_entity(name: str) -> bool:
 
 def is_user(user: str) -> bool:
     """Whether this may be a user id: 1 to 255 characters, no control characters (design 3)."""
-    return 0 < len(user) <= MAX_USER and _CONTROL.search(user) is None
+    return 0 < len(user) <= MAX_USER and (user.isprintable() or _CONTROL.search(user) is None)
 
 
 def _is_encoded_user(part: str) -> bool:

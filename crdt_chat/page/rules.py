@@ -42,11 +42,10 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
         return ORIGIN
     if not hearing.powers.writes:
         return VIEWER
-    if not is_root(draft.root):
-        return NO_ROOT
-    if draft.entry is None and not is_name(draft.root, draft.name):
-        return NO_NAME
-    fault = _judge_role(hearing, draft)
+    # What the index has an entry of has a root and a good name.
+    fault = _judge_name(draft) if draft.entry is None else None
+    if fault is None:
+        fault = _judge_role(hearing, draft)
     if fault is not None:
         return fault
     if draft.doubled:
@@ -58,6 +57,12 @@ def judge(hearing: Hearing, draft: Draft) -> Fault | None:
     if draft.effect == "plant":
         return _judge_plant(hearing, draft)
     return None
+
+
+def _judge_name(draft: Draft) -> Fault | None:
+    if not is_root(draft.root):
+        return NO_ROOT
+    return None if is_name(draft.root, draft.name) else NO_NAME
 
 
 def _judge_role(hearing: Hearing, draft: Draft) -> Fault | None:

@@ -1,7 +1,7 @@
 """The exact shape and size of each root's value (design 3); anything unknown is refused."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from crdt_chat.page.layout import is_comment_id, is_user
 from crdt_chat.page.lib0 import MAX_INTEGER
@@ -16,12 +16,12 @@ class Fault(NamedTuple):
     reason: str
 
 
-class Property(NamedTuple):
-    """One property of an object: its Python type, the limit of its length by name, and a closer look."""
+Check: TypeAlias = Callable[[str, Json, PageLimits], Fault | None]
+Property: TypeAlias = tuple[type, str | None, Check | None]
+"""One property of an object: its Python type, the limit of its length by name, and a closer look.
 
-    kind: type
-    limit: str | None = None
-    check: Callable[[str, Json, PageLimits], Fault | None] | None = None
+A plain tuple, which is taken apart in a third of the time of a named one.
+"""
 
 
 class Shape(NamedTuple):
@@ -64,37 +64,39 @@ def _check_selectors(_name: str, value: Json, limits: PageLimits) -> Fault | Non
     return min(faults, key=lambda fault: fault.rule) if faults else None
 
 
-_USER: Final = Property(str, check=_check_user)
-_WHOLE: Final = Property(int, check=_check_whole)
-_FLAG: Final = Property(bool)
-_BROADCAST_ID: Final = Property(str, "broadcast_id")
+def _text(limit: str) -> Property:
+    return str, limit, None
+
+
+_USER: Final[Property] = (str, None, _check_user)
+_WHOLE: Final[Property] = (int, None, _check_whole)
+_FLAG: Final[Property] = (bool, None, None)
+_BROADCAST_ID: Final = _text("broadcast_id")
 
 _SELECTOR: Final = _shape(
-    {"type": Property(str, "title")},
-    exact=Property(str, "quote"),
-    prefix=Property(str, "context"),
-    suffix=Property(str, "context"),
+    {"type": _text("title")},
+    exact=_text("quote"),
+    prefix=_text("context"),
+    suffix=_text("context"),
     start=_WHOLE,
     end=_WHOLE,
-    value=Property(str, "url_id_with_range"),
+    value=_text("url_id_with_range"),
 )
 """W3C TextQuoteSelector, TextPositionSelector and CssSelector, and the legacy range as a `value`."""
 
-_TARGET: Final = _shape(
-    {"selector": Property(list, check=_check_selectors)}, source=Property(str, "source")
-)
+_TARGET: Final = _shape({"selector": (list, None, _check_selectors)}, source=_text("source"))
 _MADE: Final = {"creator": _USER, "created": _WHOLE}
 _DONE: Final = {"by": _USER, "at": _WHOLE}
 _SHAPES: Final[Mapping[str, Shape]] = {
     "annotations": _shape(
-        {**_MADE, "target": Property(dict, check=_check_target)},
-        title=Property(str, "title"),
-        urlIdWithRange=Property(str, "url_id_with_range"),
+        {**_MADE, "target": (dict, None, _check_target)},
+        title=_text("title"),
+        urlIdWithRange=_text("url_id_with_range"),
         broadcastId=_BROADCAST_ID,
     ),
     "comments": _shape(
-        {**_MADE, "body": Property(str, "body")},
-        parent=Property(str, check=_check_comment_id),
+        {**_MADE, "body": _text("body")},
+        parent=(str, None, _check_comment_id),
         edited=_WHOLE,
         broadcastId=_BROADCAST_ID,
     ),
