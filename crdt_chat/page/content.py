@@ -43,16 +43,12 @@ class Content:
         Raises PageBroken if they are not what this gate lets come about.
         """
         content = cls()
-        arrival = content._take(list(updates))
+        changes = content._take(list(updates))
         for client, clock, length, repair in rows.refused:
             if repair == "rollback":
                 content.index.mark(client, clock, length, MENDED)
         content.ledger.add(rows)
-        content.ledger.apply(
-            Change(root, name, None, draft.after)
-            for (root, name), draft in arrival.drafts.items()
-            if draft.lives()
-        )
+        content.ledger.apply(changes)
         return content
 
     @classmethod
@@ -70,8 +66,8 @@ class Content:
         content.ledger = ledger
         return content
 
-    def _take(self, updates: Sequence[bytes]) -> Arrival:
-        """Fill document and index. Returns all that is there. Raises PageBroken."""
+    def _take(self, updates: Sequence[bytes]) -> list[Change]:
+        """Fill document and index. Returns all that is there now. Raises PageBroken."""
         try:
             state = merge(updates) or NOTHING
             arrival = retrace(decode(state), self.index)
@@ -83,7 +79,7 @@ class Content:
         except (Malformed, ValueError) as error:
             raise PageBroken("the stored page is not one that this gate wrote") from error
         self._size = len(state)
-        return arrival
+        return outgoing.changes
 
     def _carry_out(self, arrival: Arrival, outgoing: Outgoing) -> None:
         for client, section in outgoing.sections.items():

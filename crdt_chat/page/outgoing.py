@@ -14,17 +14,18 @@ class Outgoing:
     """The structs and deletions to apply.
 
     refused: (client, clock, length, repair) of every GC that stands for refused structs. altered: the
-    sender's own bytes did not say just this, so that she must get it, too. sections: the structs as
-    `write` has written them.
+    sender's own bytes did not say just this, so that she must get it, too. changes: the net effects, in
+    the order in which the update names them. sections: the structs as `write` has written them.
     """
 
-    __slots__ = ("altered", "deleted", "refused", "sections", "structs")
+    __slots__ = ("altered", "changes", "deleted", "refused", "sections", "structs")
 
     def __init__(self, *, altered: bool) -> None:
         self.structs: dict[int, list[Struct]] = {}
         self.deleted: dict[int, list[tuple[int, int]]] = {}
         self.refused: list[tuple[int, int, int, Repair]] = []
         self.altered = altered
+        self.changes: list[Change] = []
         self.sections: dict[int, Section] = {}
 
     def encode(self, came: Update) -> bytes:
@@ -60,20 +61,23 @@ def assemble(arrival: Arrival, index: Index, server: int) -> Outgoing:
         for struct, draft, _number in placed:
             _emit(outgoing, out, arrival, struct, draft)
         outgoing.structs[client] = out
-    clock = index.next(server)
+    if arrival.refused:
+        _put_back(outgoing, arrival, index, server)
     for draft in arrival.drafts.values():
-        _emit_deletion(outgoing, draft)
-        if _needs_writing(draft):
+        if draft.fate != "gc":
+            _conclude(outgoing, draft)
+    return outgoing
+
+
+def _put_back(outgoing: Outgoing, arrival: Arrival, index: Index, server: int) -> None:
+    """Write again what a put has lost; it has not if the refused structs lose anyway."""
+    clock = index.next(server)
+    for draft in arrival.refused:
+        if draft.fate == "put" and (draft.leaf is not None or draft.removes):
             item = Item(server, clock, 1, draft.tip, "", "", (draft.before,))
             clock += 1
             arrival.place(item, draft, draft.attach(item, OFF))
             outgoing.structs.setdefault(server, []).append(item)
-    return outgoing
-
-
-def _needs_writing(draft: Draft) -> bool:
-    """Whether a put has lost the old value; not so if the refused structs lose anyway."""
-    return draft.fate == "put" and (draft.leaf is not None or draft.removes)
 
 
 def _emit(
@@ -134,25 +138,21 @@ def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:
     rows.append((item.client, item.clock, item.length, repair))
 
 
-def _emit_deletion(outgoing: Outgoing, draft: Draft) -> None:
-    """Delete the live leaf where the sender did, or where a deletion sweeps it away."""
-    entry = draft.entry
-    if entry is not None and draft.live and draft.fate != "gc" and (draft.removes or draft.swept):
-        outgoing.delete(entry.client, entry.last)
-        outgoing.altered = outgoing.altered or not draft.removes
-
-
-def effects(arrival: Arrival) -> tuple[Change, ...]:
-    """The net effects, in the order in which the update names them."""
-    changes = []
-    for (root, name), draft in arrival.drafts.items():
-        if draft.fate == "gc":
-            continue
-        lives = draft.lives()
-        after = draft.after if draft.fate == "kept" and lives and draft.effect == "write" else None
-        if after is not None or (draft.live and not lives):
-            changes.append(Change(root, name, draft.before, after))
-    return tuple(changes)
+def _conclude(outgoing: Outgoing, draft: Draft) -> None:
+    """What the update does to one entry in the end: its deletion, and its change."""
+    entry, lives, after = draft.entry, draft.lives(), None
+    if lives and draft.effect == "write" and draft.fate == "kept":
+        after = draft.after
+    if entry is not None and draft.live:
+        if draft.removes or draft.swept:
+            # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
+            outgoing.delete(entry.client, entry.last)
+            outgoing.altered = outgoing.altered or not draft.removes
+        changed = after is not None or not lives
+    else:
+        changed = after is not None
+    if changed:
+        outgoing.changes.append(Change(draft.root, draft.name, draft.before, after))
 
 
 def learn(arrival: Arrival, index: Index) -> list[Id]:

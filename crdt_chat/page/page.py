@@ -18,7 +18,7 @@ from crdt_chat.page.index import OFF
 from crdt_chat.page.judging import judge_all
 from crdt_chat.page.ledger import SERVER
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.outgoing import assemble, effects
+from crdt_chat.page.outgoing import assemble
 from crdt_chat.page.resting import Resting
 from crdt_chat.page.update import Item, Update, decode
 from crdt_chat.page.vector import UNKNOWN_IDS, encode_vector, known_part
@@ -220,8 +220,8 @@ class Page:
             return Verdict("trimmed")
         rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
         keys = _keys(arrival)
-        changes = effects(arrival)
-        verdict = Verdict("accepted", keys, "none", (), update, outgoing.altered, changes, rows)
+        changes, altered = tuple(outgoing.changes), outgoing.altered
+        verdict = Verdict("accepted", keys, "none", (), update, altered, changes, rows)
         verdict.operations = arrival.bare + len(keys)
         if refused:
             verdict.kind, verdict.repair = "refused", _worst(refused)
