@@ -145,17 +145,17 @@ def _sort(
             draft = arrival.draft(struct.root, struct.name, entry)
         else:
             owner, number = _at(struct.origin, index, arrival)
-            if owner is None:
+            if type(owner) is Entry:
+                draft = arrival.draft(owner.root, owner.name, owner)
+            elif type(owner) is Draft:
+                draft = owner
+            elif type(owner) is Burnt:
+                draft = arrival.orphan(struct, owner)
+            else:
                 arrival.lacks = True
                 if not burn_lacking:
                     continue
-                owner = BURNT
-            if isinstance(owner, Entry):
-                draft = arrival.draft(owner.root, owner.name, owner)
-            elif isinstance(owner, Draft):
-                draft = owner
-            else:
-                draft = arrival.orphan(struct, owner)
+                draft = arrival.orphan(struct, BURNT)
         arrival.place(struct, draft, draft.attach(struct, number))
 
 
@@ -189,7 +189,7 @@ def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict
                 arrival.lacks = True
         for first, end in ranges:
             for owner in index.owners(client, first, end):
-                if type(owner) is not Entry or not owner.live:
+                if type(owner) is not Entry or not owner.live or owner.client != client:
                     continue
-                if first <= owner.last < end and owner.client == client:
+                if first <= owner.last < end:
                     arrival.draft(owner.root, owner.name, owner).removes = True

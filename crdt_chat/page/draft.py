@@ -25,7 +25,7 @@ UNKNOWN_ROOT: Final = "?"
 
 def covers(ranges: Sequence[tuple[int, int]] | None, first: int, end: int) -> bool:
     """Whether all clocks from `first` to before `end` lie in these ascending, disjoint ranges."""
-    if not ranges:
+    if not ranges or end > ranges[-1][1]:
         return False
     place = bisect_right(ranges, (first, MAX_CLOCK + 1)) - 1
     return place >= 0 and end <= ranges[place][1]
