@@ -144,7 +144,7 @@ def _sort(
             entry = index.entry(struct.root, struct.name)
             draft = arrival.draft(struct.root, struct.name, entry)
         else:
-            owner, number = _at(struct.origin, index, arrival)
+            owner, number = index.at(struct.origin) or _brought(struct.origin, arrival)
             if type(owner) is Entry:
                 draft = arrival.draft(owner.root, owner.name, owner)
             elif type(owner) is Draft:
@@ -159,12 +159,9 @@ def _sort(
         arrival.place(struct, draft, draft.attach(struct, number))
 
 
-def _at(unit: Id, index: Index, arrival: Arrival) -> tuple[Entry | Draft | Burnt | None, int]:
-    """Whose this unit is, known or new; None if it is missing or was dropped."""
+def _brought(unit: Id, arrival: Arrival) -> tuple[Draft | Burnt | None, int]:
+    """Whose a new unit is; None if it is missing or was dropped."""
     client, clock = unit
-    runs = index.runs.get(client)
-    if runs is not None and clock < runs.end:
-        return runs.at(clock)
     placed = arrival.placed.get(client)
     if placed is None or clock >= placed[-1][0].clock + placed[-1][0].length:
         return None, OFF

@@ -171,7 +171,9 @@ class Hearing:
         if draft.root == "deleted":
             self._accept_deletion(draft)
             return
-        fresh = draft.effect == "write" and not draft.live and draft.name not in self.ledger.gone
+        if draft.live and draft.effect == "write":
+            return  # it was there and counted, and still is
+        fresh = draft.effect == "write" and draft.name not in self.ledger.gone
         if fresh and draft.root in ENTITY_ROOTS:
             self._created[draft.name] = past_in(draft.after)
         if not draft.swept:

@@ -112,11 +112,6 @@ class Runs(Generic[T]):
         self.numbers[place : place + 1] = array("I", [number] * len(pieces))
         self.owners[place : place + 1] = [piece[1] for piece in pieces]
 
-    def at(self, clock: int) -> tuple[T, int]:
-        """Whose the unit of this known clock is, and the number of its stretch."""
-        place = bisect_right(self.firsts, clock) - 1
-        return self.owners[place], self.numbers[place]
-
 
 OFF: Final = 2**32 - 1
 """The number of a run that never was on a branch."""
@@ -140,9 +135,14 @@ class Index:
         runs = self.runs.get(client)
         return 0 if runs is None else runs.end
 
-    def at(self, client: int, clock: int) -> tuple[Owner, int]:
-        """Whose a known unit is, and the number of its stretch."""
-        return self.runs[client].at(clock)
+    def at(self, unit: Id) -> tuple[Owner, int] | None:
+        """Whose a unit is, and the number of its stretch; None for one that is not known."""
+        client, clock = unit
+        runs = self.runs.get(client)
+        if runs is None or clock >= runs.end:
+            return None
+        place = bisect_right(runs.firsts, clock) - 1
+        return runs.owners[place], runs.numbers[place]
 
     def entry(self, root: str, name: str) -> Entry | None:
         """The entry of this name, if anybody ever wrote it."""
@@ -158,12 +158,12 @@ class Index:
         stop = len(runs.owners) if end >= runs.end else bisect_right(runs.firsts, end - 1)
         return runs.owners[start:stop]
 
-    def append(self, client: int, owner: Owner, number: int, length: int) -> None:
-        """Add a client's next units."""
+    def of(self, client: int) -> Runs[Owner]:
+        """The units of a client, to be added to."""
         runs = self.runs.get(client)
         if runs is None:
             runs = self.runs[client] = Runs()
-        runs.append(owner, number, length)
+        return runs
 
     def mark(self, client: int, first: int, length: int, owner: Owner) -> None:
         """Say of known units whose they are: those of a Gc that was a refused operation."""

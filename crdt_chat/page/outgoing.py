@@ -169,11 +169,12 @@ def learn(arrival: Arrival, index: Index) -> list[Id]:
             elif before is not None and not (entry.live and entry.leaf() == before):
                 gone.append(before)
     for client, placed in arrival.placed.items():
+        runs = index.of(client)
         for struct, draft_of_it, number in placed:
             owner: Owner = BURNT
             if draft_of_it is not None and draft_of_it.fate != "gc" and draft_of_it.entry:
                 owner = draft_of_it.entry
             elif draft_of_it is not None and draft_of_it.mended:
                 owner = MENDED
-            index.append(client, owner, number, struct.length)
+            runs.append(owner, number, struct.length)
     return gone

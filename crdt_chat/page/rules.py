@@ -13,7 +13,6 @@ from crdt_chat.page.draft import Draft
 from crdt_chat.page.erasure import digest
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
-from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.values import Fault
 
 Rule = Callable[[Hearing, Draft], Fault | None]
@@ -76,8 +75,6 @@ def _judge_role(hearing: Hearing, draft: Draft) -> Fault | None:
 
 def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
     fault = values.check(draft.root, draft.after, hearing.limits)
-    if fault is None and _is_ahead(hearing, draft):
-        fault = AHEAD
     if fault is None:
         fault = _WRITE[draft.root](hearing, draft)
     erased = hearing.ledger.erased
@@ -87,15 +84,6 @@ def _judge_write(hearing: Hearing, draft: Draft) -> Fault | None:
     if fault is None and hearing.full and draft.root not in ("deleted", "closed"):
         return FULL
     return fault
-
-
-def _is_ahead(hearing: Hearing, draft: Draft) -> bool:
-    """Whether something new says that it was made later than clocks differ; any past will do."""
-    return (
-        draft.root in ENTITY_ROOTS
-        and draft.after["created"] > hearing.latest
-        and hearing.past_of(draft.name) is None
-    )
 
 
 def _judge_plant(hearing: Hearing, draft: Draft) -> Fault | None:
@@ -135,9 +123,14 @@ def _write_comment(hearing: Hearing, draft: Draft) -> Fault | None:
 
 
 def _judge_entity(hearing: Hearing, draft: Draft, *, moderators: bool) -> Fault | None:
-    """Creator and `created` of an annotation or comment: the sender's, and for ever the same."""
+    """Creator and `created` of an annotation or comment: the sender's, and for ever the same.
+
+    What is new must not be made later than clocks differ; any past will do.
+    """
     value = draft.after
     past = hearing.past_of(draft.name)
+    if past is None and value["created"] > hearing.latest:
+        return AHEAD
     creator = hearing.creator(draft.name) if past is None else past.creator
     trusted = hearing.past or (moderators and hearing.moderates and past is not None)
     if creator is not None and creator != hearing.user and not trusted:

@@ -117,7 +117,7 @@ def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
     accept(again, reloaded)
     assert as_entries(reloaded) == as_entries(index)
     for unit in world.units:
-        was, is_now = index.at(*unit)[0], reloaded.at(*unit)[0]
+        was, is_now = index.at(unit)[0], reloaded.at(unit)[0]
         assert isinstance(was, Entry) == isinstance(is_now, Entry)
         if isinstance(was, Entry) and isinstance(is_now, Entry):
             assert (was.root, was.name) == (is_now.root, is_now.name)
