@@ -179,7 +179,9 @@ def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict
     "Trim: deletions of dead items"; "in a step 2 unknown delete ranges are ignored".
     """
     for client, ranges in arrival.update.deleted.items():
-        if strict and ranges[-1][1] > index.next(client) and client not in foreign:
+        runs = index.runs.get(client)
+        known = 0 if runs is None else runs.end
+        if strict and ranges[-1][1] > known and client not in foreign:
             placed = arrival.placed.get(client)
             last = placed[-1][0] if placed else None
             if last is None or ranges[-1][1] > last.clock + last.length:

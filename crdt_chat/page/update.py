@@ -121,7 +121,10 @@ def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struc
     found: dict[int, list[Struct]] = {}
     exact, above = True, MAX_INTEGER + 1
     for _ in range(sections):
-        count, at = read_uint(data, at)
+        count = data[at]
+        at += 1
+        if count > 127:
+            count, at = read_uint(data, at - 1)
         client, clock, at = read_client(data, at)
         if not count or client in found:
             raise Malformed("a section is empty or comes twice")
