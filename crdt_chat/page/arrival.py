@@ -186,8 +186,10 @@ def _take_deletions(arrival: Arrival, index: Index, foreign: set[int], *, strict
             last = placed[-1][0] if placed else None
             if last is None or ranges[-1][1] > last.clock + last.length:
                 arrival.lacks = True
+        if runs is None:
+            continue
         for first, end in ranges:
-            for owner in index.owners(client, first, end):
+            for owner in runs.between(first, end):
                 if type(owner) is not Entry or not owner.live or owner.client != client:
                     continue
                 if first <= owner.last < end:

@@ -12,7 +12,7 @@ of consecutive clocks of one client.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -112,6 +112,16 @@ class Runs(Generic[T]):
         self.numbers[place : place + 1] = array("I", [number] * len(pieces))
         self.owners[place : place + 1] = [piece[1] for piece in pieces]
 
+    def between(self, first: int, end: int) -> Sequence[T]:
+        """Whose the known units of a range are, in the order of their clocks."""
+        if first >= self.end:
+            return ()
+        start = bisect_right(self.firsts, first) - 1
+        if end == first + 1:
+            return (self.owners[start],)
+        stop = len(self.owners) if end >= self.end else bisect_right(self.firsts, end - 1)
+        return self.owners[start:stop]
+
 
 OFF: Final = 2**32 - 1
 """The number of a run that never was on a branch."""
@@ -152,11 +162,7 @@ class Index:
     def owners(self, client: int, first: int, end: int) -> Iterable[Owner]:
         """Whose the known units of a range are, in the order of their clocks."""
         runs = self.runs.get(client)
-        if runs is None or first >= runs.end:
-            return ()
-        start = bisect_right(runs.firsts, first) - 1
-        stop = len(runs.owners) if end >= runs.end else bisect_right(runs.firsts, end - 1)
-        return runs.owners[start:stop]
+        return () if runs is None else runs.between(first, end)
 
     def of(self, client: int) -> Runs[Owner]:
         """The units of a client, to be added to."""

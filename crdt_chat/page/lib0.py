@@ -77,9 +77,9 @@ def read_client(data: bytes, at: int) -> tuple[int, int, int]:
     else:
         at += 5
     number = data[at]
-    if number < 128:
-        return client, number, at + 1
-    number, at = read_uint(data, at)
+    at += 1
+    if number > 127:
+        number, at = read_uint(data, at - 1)
     return client, number, at
 
 

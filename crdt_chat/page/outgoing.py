@@ -20,11 +20,11 @@ class Outgoing:
 
     __slots__ = ("altered", "changes", "deleted", "refused", "sections", "structs")
 
-    def __init__(self, *, altered: bool) -> None:
+    def __init__(self) -> None:
         self.structs: dict[int, list[Struct]] = {}
         self.deleted: dict[int, list[tuple[int, int]]] = {}
         self.refused: list[tuple[int, int, int, Repair]] = []
-        self.altered = altered
+        self.altered = False
         self.changes: list[Change] = []
         self.sections: dict[int, Section] = {}
 
@@ -55,7 +55,8 @@ def assemble(arrival: Arrival, index: Index, server: int) -> Outgoing:
 
     The puts are added to `arrival`, since the index must learn of them like of all others.
     """
-    outgoing = Outgoing(altered=arrival.dropped)
+    outgoing = Outgoing()
+    outgoing.altered = arrival.dropped
     for client, placed in arrival.placed.items():
         out: list[Struct] = []
         for struct, draft, _number in placed:
