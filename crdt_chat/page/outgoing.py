@@ -144,15 +144,11 @@ def _conclude(outgoing: Outgoing, draft: Draft) -> None:
     entry, lives, after = draft.entry, draft.lives(), None
     if lives and draft.effect == "write" and draft.fate == "kept":
         after = draft.after
-    if entry is not None and draft.live:
-        if draft.removes or draft.swept:
-            # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
-            outgoing.delete(entry.client, entry.last)
-            outgoing.altered = outgoing.altered or not draft.removes
-        changed = after is not None or not lives
-    else:
-        changed = after is not None
-    if changed:
+    if entry is not None and draft.live and (draft.removes or draft.swept):
+        # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
+        outgoing.delete(entry.client, entry.last)
+        outgoing.altered = outgoing.altered or not draft.removes
+    if after is not None or (draft.live and not lives):
         outgoing.changes.append(Change(draft.root, draft.name, draft.before, after))
 
 
