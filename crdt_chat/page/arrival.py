@@ -62,7 +62,7 @@ class Arrival:
     def size(self) -> int:
         """About how many bytes the new structs take, in the journal and in the document."""
         return sum(
-            24 + len(struct.root) + len(struct.name) + len(struct.raw or b"")
+            24 + len(struct.raw or struct.root + struct.name)
             for placed in self.placed.values()
             for struct, _draft, _number in placed
             if type(struct) is Item

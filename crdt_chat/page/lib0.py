@@ -236,18 +236,18 @@ for _kind in (116, 122, 124, 127):
     _CANONICAL[_kind] = _odd
 
 
-def read_any(data: bytes, at: int) -> tuple[Json, int, bytes | None]:
+def read_any(data: bytes, at: int) -> tuple[Json, int, bool]:
     """A lib0 `Any`: JSON, or UNDEFINED, or bytes, which no rule accepts.
 
-    The third of the result are the bytes of the value if they are exactly those that `write_any` would
-    give: to encode it again is to copy them.
+    The third of the result says whether its bytes are exactly those that `write_any` would give: to
+    encode it again is to copy them.
     """
     try:
         value, end = _CANONICAL[data[at]](data, at + 1, 0, _CANONICAL)
     except _OddError:
         value, end = _READERS[data[at]](data, at + 1, 0, _READERS)
-        return value, end, None
-    return value, end, data[at:end]
+        return value, end, False
+    return value, end, True
 
 
 def write_uint(out: bytearray, value: int) -> None:

@@ -11,10 +11,9 @@ from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import read_uint
 
 
-def skip_any(data: bytes, at: int) -> tuple[None, int, bytes]:
-    """As `read_any`, with the bytes of the value only."""
-    end = _ENDS[data[at]](data, at + 1)
-    return None, end, data[at:end]
+def skip_any(data: bytes, at: int) -> tuple[None, int, bool]:
+    """As `read_any`, without the value."""
+    return None, _ENDS[data[at]](data, at + 1), True
 
 
 def _sized(data: bytes, at: int) -> int:

@@ -38,7 +38,7 @@ class Item:
 
     Either `origin`, the unit it was written over, decides whose entry this is, or there is none and
     `root` and `name` say it. `values` has one value per unit, or is None: they are deleted. `raw` is
-    how they are written, if that is known.
+    how all of it is written, if that is known.
     """
 
     client: int
@@ -75,7 +75,8 @@ class Skip:
 
 
 Struct: TypeAlias = Item | Gc | Skip
-Reader: TypeAlias = Callable[[bytes, int], tuple[Json, int, bytes | None]]
+Reader: TypeAlias = Callable[[bytes, int], tuple[Json, int, bool]]
+"""What `read_any` is."""
 Ranges: TypeAlias = dict[int, list[tuple[int, int]]]
 """Per client the (first, end) of ranges of clocks, ascending and disjoint."""
 
@@ -168,7 +169,7 @@ def _forbidden(
 def _read_item(
     data: bytes, at: int, info: int, client: int, clock: int, read: Reader
 ) -> tuple[Struct, int, bool]:
-    origin = None
+    start, origin = at - 1, None
     root = name = ""
     exact = info & _PARENT_SUB > 0
     if info & ORIGIN:
@@ -182,21 +183,32 @@ def _read_item(
             raise Malformed("an entry of no root map")
         root, at = read_string(data, at + 1)
         name, at = read_string(data, at)
+    values: Sequence[Json] | None = None
+    known = True
     if info & 31 == DELETED:
         length, at = read_uint(data, at)
-        return Item(client, clock, length, origin, root, name, None), at, exact
-    if data[at] == 1:
-        value, at, raw = read(data, at + 1)
-        item = Item(client, clock, 1, origin, root, name, (value,), raw)
-        return item, at, exact and raw is not None
-    length, at = read_uint(data, at)
-    start, values = at, []
-    for _ in range(length):
-        value, at, _raw = read(data, at)
+    elif data[at] == 1:
+        value, at, known = read(data, at + 1)
+        length, values = 1, (value,)
+    else:
+        length, at = read_uint(data, at)
+        values, at, known = _read_values(data, at, length, read)
+    raw = data[start:at] if known else None
+    if raw is not None and not exact:
+        raw = bytes((info | _PARENT_SUB,)) + raw[1:]
+    return Item(client, clock, length, origin, root, name, values, raw), at, exact and known
+
+
+def _read_values(
+    data: bytes, at: int, count: int, read: Reader
+) -> tuple[Sequence[Json], int, bool]:
+    values = []
+    known = True
+    for _ in range(count):
+        value, at, same = read(data, at)
         values.append(value)
-    # Who does not read the values can only copy them.
-    raw = None if read is read_any else data[start:at]
-    return Item(client, clock, length, origin, root, name, values, raw), at, False
+        known = known and same
+    return values, at, known
 
 
 _KINDS: Final[list[_StructReader]] = [_forbidden] * 256
@@ -296,9 +308,11 @@ def encoded_uint(number: int) -> bytes:
 
 def written(struct: Struct) -> bytes:
     """One struct as it stands in an update."""
+    if type(struct) is Item and struct.raw is not None:
+        return struct.raw
     if type(struct) is not Item:
         return (b"\x00" if type(struct) is Gc else b"\x0a") + encoded_uint(struct.length)
-    origin, values, raw = struct.origin, struct.values, struct.raw
+    origin, values = struct.origin, struct.values
     out = bytearray()
     content = DELETED if values is None else ANY
     if origin is not None:
@@ -311,9 +325,6 @@ def written(struct: Struct) -> bytes:
         write_string(out, struct.root)
         write_string(out, struct.name)
     out += encoded_uint(struct.length)
-    if raw is not None:
-        out += raw
-    elif values is not None:
-        for value in values:
-            write_any(out, value)
+    for value in values or ():
+        write_any(out, value)
     return bytes(out)

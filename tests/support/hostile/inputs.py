@@ -129,6 +129,7 @@ class Inputs:
         rng = self.rng
         if not isinstance(struct, Item):
             return replace(struct, length=rng.choice((1, 2, 50, 2**31)))
+        struct = replace(struct, raw=None)
         what = rng.randrange(6)
         if what == 0 and self.soil.tips:
             return replace(struct, origin=rng.choice(list(self.soil.tips.values())))
@@ -136,12 +137,12 @@ class Inputs:
             root, name = rng.choice(self.soil.names)
             return replace(struct, origin=None, root=root, name=name)
         if what == 2:
-            return replace(struct, values=None, raw=None)
+            return replace(struct, values=None)
         if what == 3:
             return Gc(struct.client, struct.clock, struct.length)
         if what == 4 and struct.values:
             again = rng.randrange(2, 5)
-            return replace(struct, values=list(struct.values) * again, raw=None, length=again)
+            return replace(struct, values=list(struct.values) * again, length=again)
         return replace(struct, origin=(self._client(), rng.randrange(6)))
 
 

@@ -31,7 +31,7 @@ def written(value: object) -> bytes:
 @given(JSON)
 @settings(max_examples=200, deadline=None)
 def test_values_come_back(value: object) -> None:
-    assert read_any(written(value), 0) == (value, len(written(value)), written(value))
+    assert read_any(written(value), 0) == (value, len(written(value)), True)
 
 
 @given(JSON.filter(lambda value: value is not None))
@@ -58,11 +58,11 @@ def test_we_read_what_yjs_writes(entries: dict[str, object]) -> None:
 @settings(max_examples=500, deadline=None)
 def test_bytes_are_copied_only_if_they_are_what_we_would_write(data: bytes) -> None:
     try:
-        value, end, raw = read_any(data, 0)
+        value, end, known = read_any(data, 0)
     except (Malformed, IndexError, UnicodeDecodeError, struct.error):
         return
-    if raw is not None and end <= len(data):
-        assert raw == data[:end] == written(value)
+    if known and end <= len(data):
+        assert data[:end] == written(value)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_bytes_are_copied_only_if_they_are_what_we_would_write(data: bytes) -> N
     ],
 )
 def test_odd_spellings_are_written_anew(odd: str) -> None:
-    value, end, raw = read_any(bytes.fromhex(odd), 0)
+    value, end, known = read_any(bytes.fromhex(odd), 0)
     assert end == len(odd) // 2
-    assert raw is None
+    assert not known
     if value == value:
         assert written(value) != bytes.fromhex(odd)
 
@@ -104,8 +104,8 @@ def test_padded_or_huge_integers_are_malformed(data: str) -> None:
 
 def test_numbers_that_are_whole_are_integers() -> None:
     for tag, layout in ((124, ">f"), (123, ">d")):
-        value, _, raw = read_any(bytes([tag]) + struct.pack(layout, 5.0), 0)
-        assert raw is None
+        value, _, known = read_any(bytes([tag]) + struct.pack(layout, 5.0), 0)
+        assert not known
         assert type(value) is int
         assert value == 5
     assert read_any(bytes([122]) + struct.pack(">q", 2**40), 0)[0] == 2**40
@@ -203,7 +203,6 @@ def test_ranges_are_joined_and_clients_descend() -> None:
         ("deleted clients that ascend", "00020101000102010001"),
         ("ranges that touch", "0001050200010101"),
         ("ranges that descend", "0001050205010101"),
-        ("several values", HEAD + "02787800"),
         ("a number that we write otherwise", HEAD + "017b3ff000000000000000"),
         ("a property without a value", HEAD + "01760101617f00"),
     ],
@@ -231,7 +230,7 @@ def test_bytes_are_kept_only_if_they_are_what_we_would_write(
 @given(JSON)
 def test_a_value_that_is_skipped_ends_where_it_ends_when_it_is_read(value: object) -> None:
     data = b"before" + written(value) + b"after"
-    assert skip_any(data, 6) == (None, 6 + len(written(value)), written(value))
+    assert skip_any(data, 6) == (None, 6 + len(written(value)), True)
 
 
 def test_long_and_odd_values_are_skipped_whole() -> None:
