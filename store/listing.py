@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 from store import readmodel, words
-from store.records import Hit, PageInfo, UsageRow
+from store.records import Hit, ListedPage, UsageRow
 
 _PAGES = """
 SELECT name, updated, seq, epoch,
@@ -50,11 +50,11 @@ _YOUNG = {
 """Three ways to find texts: somewhere inside, by the index, and among those not indexed yet."""
 
 
-def pages(db: sqlite3.Connection, tenant: str, after: str, limit: int) -> list[PageInfo]:
+def pages(db: sqlite3.Connection, tenant: str, after: str, limit: int) -> list[ListedPage]:
     """The tenant's pages by name, those after `after`, at most `limit`."""
     found = []
     for name, updated, seq, epoch, title, *counts in db.execute(_PAGES, (tenant, after, limit)):
-        found.append(PageInfo(name, _text(title), updated, seq, epoch, *counts))
+        found.append(ListedPage(name, _text(title), updated, seq, epoch, *counts))
     return found
 
 

@@ -27,9 +27,9 @@ from store.records import (
     EventRow,
     Failed,
     Hit,
+    ListedPage,
     LogRow,
     PageCommit,
-    PageInfo,
     Problem,
     Projected,
     Pruned,
@@ -122,17 +122,17 @@ class MemoryStore:
         self._open()
         return {name: self._pages[name].seq for name in names if name in self._pages}
 
-    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[PageInfo]:
+    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[ListedPage]:
         """The tenant's pages by name."""
         self._open()
         names = sorted(n for t, n in self._pages if t == tenant and n > after)
-        return [self._info(tenant, name) for name in names[:limit]]
+        return [self._listed(tenant, name) for name in names[:limit]]
 
-    def _info(self, tenant: str, name: str) -> PageInfo:
+    def _listed(self, tenant: str, name: str) -> ListedPage:
         page = self._pages[tenant, name]
         title = json.loads(page.keys.get(("page", "title"), "null"))
         roots = [root for root, _ in page.keys]
-        return PageInfo(
+        return ListedPage(
             name,
             title if isinstance(title, str) else None,
             page.updated,

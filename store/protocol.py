@@ -10,9 +10,9 @@ from store.records import (
     Conflict,
     EventRow,
     Hit,
+    ListedPage,
     LogRow,
     PageCommit,
-    PageInfo,
     Projected,
     Pruned,
     Report,
@@ -66,7 +66,7 @@ class Reader(Protocol):
         """The head seq of each of these (tenant, page) that exists."""
         ...
 
-    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[PageInfo]:
+    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[ListedPage]:
         """The tenant's pages by name, those after `after`, at most `limit`."""
         ...
 

@@ -165,7 +165,7 @@ class Rewritten:
 
 
 @dataclass(frozen=True, slots=True)
-class PageInfo:
+class ListedPage:
     """A page in a list: `updated` is the time of its newest update in ms."""
 
     page: str

@@ -16,7 +16,7 @@ from store.faults import of_file, quarantine
 from store.pages import PageRow
 from store.protocol import Project
 from store.readers import Readers
-from store.records import EventRow, Hit, LogRow, PageInfo, Report, StoredPage, UsageRow
+from store.records import EventRow, Hit, ListedPage, LogRow, Report, StoredPage, UsageRow
 
 PAGES_PER_READ = 100
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class SqliteReader:
 
         return await self._readers.read(work)
 
-    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[PageInfo]:
+    async def pages(self, tenant: str, after: str = "", limit: int = 1_000) -> list[ListedPage]:
         """The tenant's pages by name."""
         return await self._readers.read(lambda db: listing.pages(db, tenant, after, limit))
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from kept import T0, annotation, comment, commit, entry
 
-from store.records import PageCommit, PageInfo, Projected, UsageRow
+from store.records import ListedPage, PageCommit, Projected, UsageRow
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400_000
@@ -29,13 +29,13 @@ async def test_pages_are_listed_with_title_and_counts(kind):
     await said(store, 0, page="other", tenant="u")
     store = await kind.again(store)
     assert await store.pages("t") == [
-        PageInfo("p", "On foxes", T0, 1, 1, 2, 1),
-        PageInfo("q", None, T0, 1, 1, 0, 0),
+        ListedPage("p", "On foxes", T0, 1, 1, 2, 1),
+        ListedPage("q", None, T0, 1, 1, 0, 0),
     ]
     assert [info.page for info in await store.pages("t", after="p")] == ["q"]
     assert [info.page for info in await store.pages("t", limit=1)] == ["p"]
     await said(store, 1, gone("annotations", "b"), gone("page", "title"))
-    assert (await store.pages("t"))[0] == PageInfo("p", None, T0, 2, 1, 1, 1)
+    assert (await store.pages("t"))[0] == ListedPage("p", None, T0, 2, 1, 1, 1)
     await store.close()
 
 
