@@ -43,7 +43,7 @@ class Limits:
     )
     frame_bytes: int = _setting(1 * MIB, "bytes", "any later frame", "close 4413")
     unknown_client_ids: int = _setting(
-        1_000, "ids", "ids in a peer's state vector that the server has not", "close 4400"
+        1_000, "ids", "ids in a peer's state vector or update that the page has not", "close 4400"
     )
     awareness_bytes: int = _setting(4 * KIB, "bytes", "one awareness state", "dropped")
     awareness_per_s: float = _setting(

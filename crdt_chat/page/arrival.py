@@ -12,6 +12,7 @@ from crdt_chat.page.ledger import Ledger
 from crdt_chat.page.order import integration_order, trim
 from crdt_chat.page.ownership import claim
 from crdt_chat.page.update import Id, Item, Struct, Update
+from crdt_chat.page.vector import UNKNOWN_IDS
 from crdt_chat.page.verdict import Sync
 
 _NO_ROOT: Final = "\udc00"
@@ -83,11 +84,17 @@ class Arrival:
 
 
 def survey(
-    update: Update, index: Index, ledger: Ledger, grant: Grant, sync: Sync
+    update: Update,
+    index: Index,
+    ledger: Ledger,
+    grant: Grant,
+    sync: Sync,
+    unknown: int = UNKNOWN_IDS,
 ) -> Arrival | None:
     """What is new in `update`, sorted into drafts; None for a gap that its own clocks show.
 
-    Raises Malformed for cycles and for the RIVALS of one entry.
+    Raises Malformed for cycles, for more than `unknown` client ids that the page does not have, and for
+    the RIVALS of one entry.
     """
     arrival = Arrival(update)
     foreign: set[int] = set()
@@ -95,6 +102,9 @@ def survey(
         found = trim(update, index)
         if found is None:
             return None
+        if len(found) > unknown and sum(client not in index.runs for client in found) > unknown:
+            # Each costs every copy of the page some bytes for ever; a page load makes one.
+            raise Malformed("the update brings too many unknown client ids")
         if found:
             ordered = integration_order(found)
             arrival.claimed, foreign = claim(found, ledger.owners, grant)

@@ -16,13 +16,17 @@ def claim(
 
     "A Yjs client id belongs to the user of the first connection that announces it; an unannounced one
     (an earlier page load) to the user whom its values name." One whose values name nobody is taken this
-    once, and stays nobody's.
+    once, and stays nobody's. Of somebody who may only read, bare clocks are nobody's either: they would say
+    nothing, and stay on the page for ever.
     """
-    user = grant.user
+    user, writes = grant.user, POWERS[grant.role].writes
     claimed: list[tuple[int, str]] = []
     foreign: set[int] = set()
     for client, structs in found.items():
         owner = owners.get(client)
+        if not writes and Item not in map(type, structs):
+            foreign.add(client)
+            continue
         if owner == user:
             continue
         named = set() if owner is not None else _makers(structs) or set(_named(structs, grant))

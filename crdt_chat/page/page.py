@@ -135,12 +135,23 @@ class Page:
         """
         return self.admit(decode(update), len(update), sync, grant, now)
 
-    def admit(self, update: Update, size: int, sync: Sync, grant: Grant, now: int) -> Verdict:
-        """`receive`, of an update that is decoded already; `size` is how many bytes it had."""
+    def admit(
+        self,
+        update: Update,
+        size: int,
+        sync: Sync,
+        grant: Grant,
+        now: int,
+        unknown: int = UNKNOWN_IDS,
+    ) -> Verdict:
+        """`receive`, of an update that is decoded already; `size` is how many bytes it had.
+
+        unknown: how many client ids that the page does not have it may bring.
+        """
         if not update.structs and not update.deleted:
             return Verdict("trimmed")
         content = self._content
-        arrival = survey(update, content.index, content.ledger, grant, sync)
+        arrival = survey(update, content.index, content.ledger, grant, sync, unknown)
         if arrival is None or (arrival.lacks and sync != "last"):
             return Verdict("gap")
         hearing = Hearing(arrival, content, grant, self.limits)

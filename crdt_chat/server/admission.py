@@ -82,7 +82,8 @@ class Admission:
         return count > most or (bool(update.deleted) and len(self.archive) > most)
 
     def _judge(self, update: Update, size: int, sync: Sync, grant: Grant, now: int) -> Admitted:
-        admitted = Admitted(self.loaded.page.admit(update, size, sync, grant, now))
+        unknown = self.services.limits.unknown_client_ids
+        admitted = Admitted(self.loaded.page.admit(update, size, sync, grant, now, unknown))
         self._follow(admitted, grant.user, now)
         return admitted
 

@@ -5,7 +5,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 from entries import NOW, annotation, comment, deletion, reply, thread
+from forged import Forged
 from scene import Scene
+
+from crdt_chat.protocol import wire
 
 pytestmark = pytest.mark.node
 
@@ -169,3 +172,27 @@ def test_a_role_that_was_lost_while_she_was_away(stage: Stage) -> None:
         eve.transact([("set", "comments", "e1/c1", comment("eve", scene.marker))])
         assert httpx.put(role, headers=headers, json={"role": "viewer"}).status_code == 204
     assert httpx.delete(role, headers=headers).status_code == 204
+
+
+def test_a_viewer_who_fills_the_page_with_clocks(stage: Stage) -> None:
+    """Bare ones, under ids of nobody's: no joiner is ever told of them, and too many at once end a socket."""
+    scene = stage(role="viewer")
+    clocks = Forged(500_000)
+    for number in range(1_000):
+        clocks.at(500_000 + number, 0).gc(2**20)
+    many = Forged(600_000)
+    for number in range(3_000):
+        many.at(600_000 + number, 0).gc(1)
+    scene.attacks = 4
+    with scene.attack(ends="free"):
+        with scene.raw(role="viewer") as thief:
+            thief.send(clocks.step2(), clocks.update())
+            thief.settle()
+        for frame in (many.step2(), many.update()):
+            with scene.raw(role="viewer") as thief:
+                thief.send(frame)
+                assert thief.closed() == 4400
+        with scene.raw("late", "viewer") as late:
+            while not isinstance(message := late.read(), wire.SyncStep1):
+                pass
+            assert len(message.state_vector) < 200

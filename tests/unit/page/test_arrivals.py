@@ -273,3 +273,48 @@ def test_an_entry_that_is_begun_again_and_again_stalls_nobody() -> None:
     hand.set("comments", "a1/c1", comment("ada", "an edit"), over=unit)
     hand.set("comments", "a1/c2", comment("ada", "another"))
     assert hand.send().kind == "accepted"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_reader_leaves_no_bare_clocks_on_the_page(own: bool) -> None:
+    """Under an id that she announced, or under ids that nobody has: nothing of it is applied or kept."""
+    table = Table()
+    thread(table)
+    before = table.page.state()
+    if own:
+        table.page.announce(5_000_000, "eve")
+    clocks = {5_000_000 + number: [Gc(5_000_000 + number, 0, 7)] for number in range(900)}
+    viewer = grant("eve", role=Role.VIEWER)
+    for sync in SYNCS:
+        verdict = table.page.receive(encode(clocks, {}), sync, viewer, NOW)
+        assert (verdict.kind, verdict.update, verdict.operations) == ("trimmed", b"", 0)
+    assert table.page.state() == before
+    # Once she may write, what was left out is taken after all.
+    editor = grant("eve")
+    assert table.page.receive(encode(clocks, {}), "step2", editor, NOW).kind == "accepted"
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR, Role.MODERATOR])
+def test_an_update_brings_a_thousand_client_ids_and_no_more(role: Role) -> None:
+    """Two million of them fit into one offline batch, and would fill the page for everybody, for ever."""
+    table = Table()
+    thread(table)
+    before = table.page.state()
+    for build in (
+        lambda client: Gc(client, 0, 1),
+        lambda client: Item(client, 0, 1, None, "comments", f"a1/c{client}", None),
+    ):
+        clients = range(5_000_000, 5_001_001)
+        update = encode({client: [build(client)] for client in clients}, {})
+        with pytest.raises(Malformed, match="too many unknown client ids"):
+            table.page.receive(update, "step2", grant("eve", role=role), NOW)
+    assert table.page.state() == before
+    # Known ones count for nothing, however many they are.
+    writer = grant("eve")
+    for first in (6_000_000, 7_000_000):
+        clients = range(first, first + 1_000)
+        update = encode({client: [Gc(client, 0, 1)] for client in clients}, {})
+        assert table.page.receive(update, "step2", writer, NOW).kind == "accepted"
+    known = {client: [Gc(client, 1, 1)] for first in (6_000_000, 7_000_000)
+             for client in range(first, first + 1_000)}  # fmt: skip
+    assert table.page.receive(encode(known, {}), "step2", writer, NOW).kind == "accepted"
