@@ -17,8 +17,8 @@ EXAMPLES = """\
   crdt-chat moderate acme --page blog/first-post --dismiss a1
   crdt-chat moderate acme --page blog/first-post --close page
 
-Without a page: the flags that wait, on all pages. With one: what is hidden and deleted, its flags, and
-who did what and why. ENTITY is ANNOTATION or ANNOTATION/COMMENT, as these lists name it."""
+Without a page: the flags that wait, on all pages. With one: what is hidden, deleted and closed, its
+flags, and who did what and why. ENTITY is ANNOTATION or ANNOTATION/COMMENT, as these lists name it."""
 
 ACTIONS = {
     "hide": "move it out of the page into the store",
@@ -68,6 +68,8 @@ def _show(found: Mapping[str, Any]) -> None:
     for entity, gone in found.get("deleted", {}).items():
         people = ", ".join(str(entry["by"]) for entry in gone["by"])
         print(f"deleted  {entity} by {people} {_words(gone['content'])}")
+    for closing in found.get("closed", ()):
+        print(f"closed   {closing['entity']} by {closing['by']} {json.dumps(closing['reason'])}")
     for flag in found["flags"]:
         place = f"{flag['page']} " if "page" in flag else ""
         print(f"waits    {place}{flag['entity']} by {_told(flag)}")

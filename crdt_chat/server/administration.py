@@ -55,12 +55,18 @@ class Caller:
     def require(self, tenant: str) -> None:
         """Raises Forbidden unless this is an operator or an admin of the tenant."""
         if self.tenant not in (None, tenant):
-            raise Forbidden("only an admin of this tenant may do that")
+            raise self.forbidden("only an admin of this tenant may do that")
 
     def require_operator(self) -> None:
         """Raises Forbidden for anybody but an operator."""
         if self.tenant is not None:
-            raise Forbidden("only an operator of this server may do that")
+            raise self.forbidden("only an operator of this server may do that")
+
+    def forbidden(self, message: str) -> Forbidden:
+        """The fault of this caller, who is known by her token."""
+        fault = Forbidden(message)
+        fault.user = self.name
+        return fault
 
 
 async def open_authority(config: Config, store: Store, clock: Clock, ids: Ids) -> Authority:
@@ -128,7 +134,7 @@ class Administration:
         """Change some of a tenant's settings; null takes one back."""
         caller.require(name)
         if caller.tenant is not None and not wanted.keys() <= ADMINS_OWN:
-            raise Forbidden("only an operator of this server may set that")
+            raise caller.forbidden("only an operator of this server may set that")
         detail = dict(public(wanted))
         await self._change(caller, name, "tenant.set", name, detail, lambda b: b.changed(wanted))
         return self._find(name).shown()

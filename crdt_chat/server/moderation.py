@@ -17,7 +17,7 @@ from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.server.auth import covered, forbidden
-from crdt_chat.server.moderators import ENDS_FLAGS, open_flags
+from crdt_chat.server.moderators import ENDS_FLAGS, closings, open_flags
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.room import Room
 from crdt_chat.server.rooms import Rooms
@@ -123,7 +123,7 @@ class Moderation:
         return {"flags": [{"page": entry.page, **_told(entry)} for entry in mine]}
 
     async def overview(self, key: PageKey, grant: Grant) -> dict[str, Any]:
-        """What moderators see beside the page: what is hidden and deleted, flags and reasons."""
+        """What moderators see beside the page: what is hidden, deleted and closed, flags and reasons."""
         _moderating(grant, key)
         entries = await self._kept.of(key.tenant, key.page)
         async with self._rooms.open(key) as room:
@@ -132,6 +132,7 @@ class Moderation:
             deleted: dict[str, list[Json]] = {}
             for name, value in room.page.items("deleted"):
                 deleted.setdefault(entity_of("deleted", name), []).append(value)
+            closed = closings(room.page, entries)
             removed = {entity: _shown(room.archive.below(entity)) for entity in deleted}
             await room.settled()
         return {
@@ -139,6 +140,7 @@ class Moderation:
             "deleted": {
                 entity: {"by": by, "content": removed[entity]} for entity, by in deleted.items()
             },
+            "closed": closed,
             "flags": [_told(entry) for entry in open_flags(entries)],
             "log": [_told(entry) for entry in entries],
         }

@@ -15,10 +15,13 @@ import anyio
 
 from crdt_chat.errors import TryLater
 from crdt_chat.identity import PageKey
+from crdt_chat.page.page import Page
 from crdt_chat.page.powers import POWERS
 from crdt_chat.protocol import wire
+from crdt_chat.server.batch import Batch
 from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.peer import Peer, nobody
+from crdt_chat.server.rulings import audited, note
 from store.errors import StoreError
 from store.moderation import ModerationEntry
 
@@ -164,15 +167,9 @@ class _Desk:
 
     def _body(self, notes: Sequence[ModerationEntry]) -> Entry:
         flags = [_flag(entry) for entry in open_flags(notes)]
-        closings = {entry.entity: entry for entry in notes if entry.action in ("close", "reopen")}
         # What was hidden this very moment comes with the next frame.
         hidden = [self._hidden[name][1] for name in self._room.held if name in self._hidden]
-        closed = [
-            {"entity": name, "by": value["by"], "at": _time(value["at"]),
-             "reason": _why(closings.get(name), value)}
-            for name, value in self._room.page.items("closed")
-            if isinstance(value, dict) and value.get("closed") is True
-        ]  # fmt: skip
+        closed = closings(self._room.page, notes)
         most = self._services.limits.moderation_entries
         for entries in (hidden, closed):
             entries.sort(key=lambda entry: _time(entry["at"]), reverse=True)
@@ -212,6 +209,13 @@ class Moderators:
             if desk.leave(peer):
                 del self._desks[room.key]
 
+    def settled(self, room: "Room", batch: Batch) -> None:
+        """A commit of this page is durable: tell of it, and audit what in it is moderation."""
+        self.changed(room.key)
+        entries = audited(room.key, batch, room.peers)
+        if entries:
+            self._services.start(note, self._services.store.trust, entries)
+
     def changed(self, key: PageKey) -> None:
         """Something on this page has changed, and is durable."""
         desk = self._desks.get(key)
@@ -240,6 +244,17 @@ def open_flags(entries: Iterable[ModerationEntry]) -> list[ModerationEntry]:
         elif entry.action in ENDS_FLAGS:
             found.pop(entry.entity, None)
     return sorted((flag for flags in found.values() for flag in flags), key=lambda flag: flag.id)
+
+
+def closings(page: Page, entries: Iterable[ModerationEntry]) -> list[Entry]:
+    """What is closed on a page, by whom, since when (ms), and why as far as the entries know it."""
+    last = {entry.entity: entry for entry in entries if entry.action in ("close", "reopen")}
+    return [
+        {"entity": name, "by": value["by"], "at": _time(value["at"]),
+         "reason": _why(last.get(name), value)}
+        for name, value in page.items("closed")
+        if value["closed"]
+    ]  # fmt: skip
 
 
 def _moderates(peer: Peer) -> bool:

@@ -345,7 +345,7 @@ class Room:
         told = fan_out(self.peers.values(), prepared.frame, batch.author, result.seq)
         self.services.metrics.traffic.sent(len(prepared.frame), told)
         batch.release()
-        self.services.moderators.changed(self.key)
+        self.services.moderators.settled(self, batch)
         events = zip(result.timestamps, prepared.commit.events, strict=True)
         for number, (timestamp, entry) in enumerate(events, 1):
             if number % self.services.slices.events == 0:

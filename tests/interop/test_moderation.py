@@ -3,6 +3,7 @@
 import itertools
 import json
 import sqlite3
+import time
 from contextlib import closing
 from typing import Any
 
@@ -254,3 +255,60 @@ def test_the_legacy_listing_tells_moderators_and_nobody_else(scene: Scene) -> No
     assert listing("moderator")["moderation"]["log"][0]["reason"] == "it is rude"
     assert "moderation" not in listing("editor")
     assert "rude" not in json.dumps(listing("editor"))
+
+
+def audited(scene: Scene, count: int) -> list[tuple[str, str, str, str]]:
+    """Actor, address, action and subject of what was moderated on this page, once it is so many."""
+    deadline = time.monotonic() + 10
+    while len(found := moderated(scene)) < count:
+        assert time.monotonic() < deadline, found
+    return found
+
+
+def moderated(scene: Scene) -> list[tuple[str, str, str, str]]:
+    lines = scene.server.command("audit", "acme", "--json", "--action", "moderation.").splitlines()
+    entries = [json.loads(line) for line in lines]
+    return [
+        (entry["actor"], entry["address"], entry["action"], entry["subject"])
+        for entry in entries
+        if entry["detail"].get("page") == scene.page
+    ]
+
+
+def test_what_moderators_do_in_the_document_is_in_the_audit_log(scene: Scene) -> None:
+    params = {"token": token(user="eve", role="moderator")}
+    url = scene.server.running.ws("acme")
+    eve = scene.yjs.browser("eve", url, scene.page, params=params).wait(synced=True)
+    scene.ada.transact(deletion("ada", "a1/c1", REACTION))
+    eve.wait(lacks=[("comments", "a1/c1")])
+    eve.transact([("delete", "deleted", "a1/c1/ada")])
+    eve.wait(has=[("comments", "a1/c1")])
+    eve.transact([("set", "closed", "page", {"by": "eve", "at": NOW, "closed": True})])
+    eve.transact([("delete", "closed", "page")])
+    eve.transact(deletion("eve", "a1/c2"))
+    scene.bob.wait(lacks=[("comments", "a1/c2"), ("closed", "page")])
+    expected = [
+        ("eve", "127.0.0.1", "moderation.restore", "a1/c1"),
+        ("eve", "127.0.0.1", "moderation.close", "page"),
+        ("eve", "127.0.0.1", "moderation.reopen", "page"),
+        ("eve", "127.0.0.1", "moderation.delete", "a1/c2"),
+    ]
+    assert audited(scene, 4) == expected
+    chat = f"{scene.server.http}/comment-collab-chats/acme/a1"
+    headers = {"authorization": f"Bearer {token(user='eve', role='moderator')}"}
+    assert httpx.delete(chat, params={"urlId": scene.page}, headers=headers).status_code == 200
+    assert audited(scene, 5)[4:] == [("eve", "127.0.0.1", "moderation.delete", "a1")]
+
+
+def test_what_a_crdt_client_closed_is_told_by_every_interface(scene: Scene) -> None:
+    params = {"token": token(user="eve", role="moderator")}
+    url = scene.server.running.ws("acme")
+    eve = scene.yjs.browser("eve", url, scene.page, params=params).wait(synced=True)
+    eve.transact([("set", "closed", "a1", {"by": "eve", "at": NOW, "closed": True})])
+    scene.ada.wait(has=[("closed", "a1")])
+    assert scene.seen()["closed"] == [{"entity": "a1", "by": "eve", "at": NOW, "reason": ""}]
+    scene.act("close", "page", reason="enough")
+    [page] = [entry for entry in scene.seen()["closed"] if entry["entity"] == "page"]
+    assert (page["by"], page["reason"]) == ("eve", "enough")
+    shown = scene.server.command("moderate", "acme", "--page", scene.page)
+    assert 'closed   page by eve "enough"' in shown

@@ -21,6 +21,7 @@ from crdt_chat.server.legacy.visitors import visitor
 from crdt_chat.server.moderation import Moderation
 from crdt_chat.server.pace import Pace
 from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.rulings import deleted, note
 from crdt_chat.server.words import require_admitted
 from store.protocol import Store
 
@@ -117,7 +118,8 @@ class Conversations:
         """Delete a chat on this page. False if it is not there. Raises Forbidden."""
         async with self.rooms.open(key) as room:
             await room.awake()
-            if room.page.value("annotations", chat) is None:
+            there = room.page.value("annotations", chat)
+            if there is None:
                 return False
             operations = text_chat_requests.delete(
                 chat,
@@ -127,6 +129,9 @@ class Conversations:
                 room.page.below(chat),
             )
             require_admitted(await room.write(operations, grant, address=address))
+        if there["creator"] != grant.user:
+            ruling = deleted(key, grant.user, address, chat, self.rooms.services.clock.now())
+            await note(self.store.trust, [ruling])
         return True
 
     def _limits(self, tenant: str) -> PageLimits:

@@ -26,6 +26,7 @@ from store.records import (
     Rewritten,
     StoredPage,
 )
+from store.tenants import Trust
 
 FULL = Unavailable("the disk is full")
 
@@ -85,6 +86,11 @@ class Handle:
     def moderation(self) -> Moderated:
         """What was flagged and moderated; the disk's own, without its delays."""
         return self._disk.kept.moderation
+
+    @property
+    def trust(self) -> Trust:
+        """The audit log; the disk's own, without its delays."""
+        return self._disk.kept.trust
 
     async def _reach(self) -> None:
         """Before and after each access: the process may be killed at either point."""
