@@ -21,7 +21,7 @@ from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.outgoing import assemble
 from crdt_chat.page.resting import Resting
 from crdt_chat.page.update import Item, Update, decode
-from crdt_chat.page.vector import UNKNOWN_IDS, encode_vector, known_part
+from crdt_chat.page.vector import UNKNOWN_IDS, known_part
 from crdt_chat.page.verdict import (
     Counts,
     GateRows,
@@ -254,7 +254,7 @@ class Page:
         being = self._being
         if isinstance(being, Resting):
             return being.vector
-        return encode_vector({client: runs.end for client, runs in being.index.runs.items()})
+        return being.vector()
 
     def diff(self, state_vector: bytes, unknown: int = UNKNOWN_IDS) -> bytes:
         """What a peer with this state vector lacks, as one Yjs update (v1).

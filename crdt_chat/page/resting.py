@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from crdt_chat.page.content import Content
 from crdt_chat.page.index import MENDED
 from crdt_chat.page.ledger import Ledger
-from crdt_chat.page.vector import encode_vector
 
 FAST = 1
 """zlib's level: selectors and ids pack well, the level matters little."""
@@ -33,7 +32,6 @@ class Resting:
     def of(cls, content: Content) -> "Resting":
         """Put this content to rest; it must not be used any more. Raises PageBroken."""
         runs = content.index.runs
-        vector = encode_vector({client: each.end for client, each in runs.items()})
         mended = [
             (client, first, end - first)
             for client, each in runs.items()
@@ -44,7 +42,7 @@ class Resting:
         ]
         state = content.state()
         packed = zlib.compress(state, FAST)
-        return cls(content.ledger, vector, len(state), tuple(mended), packed)
+        return cls(content.ledger, content.vector(), len(state), tuple(mended), packed)
 
     def state(self) -> bytes:
         """The whole page as one Yjs update."""
