@@ -68,34 +68,41 @@ class States:
             batch.answers.append((peer, frame, self._commits.seq))
 
     async def catch_up(self, peer: Peer) -> None:
-        """Give a drained reader that lagged one merge of what was committed since its last row."""
+        """Give a drained reader that lagged what was committed since its last row, in one piece.
+
+        What is committed meanwhile it is given next, or once it has drained again.
+        """
+        while await self._gave_rows(peer) and peer.outbox.seq < self._room.committed:
+            peer.outbox.lagging = True
+            if peer.outbox.frames:
+                return
+
+    async def _gave_rows(self, peer: Peer) -> bool:
+        """Give it one merge of the rows that it lacks. False: it is given the full state instead."""
         room, seq = self._room, peer.outbox.seq
         rows = await self._rows_after(seq)
         complete = bool(rows) and rows[0].seq == seq + 1 and rows[-1].seq >= room.committed
         size = sum(len(row.update) for row in rows)
         if complete and size <= peer.outbox.limit:
             await self._merged(peer, rows, size)
-            return
+            return True
         frame = await self._encoded(EMPTY_VECTOR)
         if frame is None:
-            return
+            return False
         batch = self._commits.covering
         if batch is None:
             peer.state(frame, room.committed)
         else:
             peer.catching_up = True
             batch.states.append((peer, frame, self._commits.seq))
+        return False
 
     async def _merged(self, peer: Peer, rows: Sequence[LogRow], size: int) -> None:
-        """Give it these rows as one update; what was committed meanwhile it catches up with next."""
         services = self._room.services
         merging = partial(merge, [row.update for row in rows])
         big, tenant = size > services.slices.judged, self._room.key.tenant
         missed = await services.aside(merging, tenant=tenant, reads=size) if big else merging()
         peer.state(binary_frame(wire.update(missed)), rows[-1].seq)
-        if peer.outbox.seq < self._room.committed:
-            peer.outbox.lagging = True
-            await self.catch_up(peer)
 
     async def _rows_after(self, seq: int) -> list[LogRow]:
         key = self._room.key

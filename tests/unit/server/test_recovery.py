@@ -380,6 +380,38 @@ def test_a_fault_in_telling_of_a_commit_leaves_nobody_waiting_for_it(
     at_a_site(story)
 
 
+def test_a_reader_catches_up_however_often_the_page_goes_on_meanwhile() -> None:
+    async def story(site: Site) -> None:
+        ada = site.dial()
+        ada.say(wire.step1(EMPTY))
+        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        (peer,) = site.room.peers.values()
+        left, at_work = 600, False
+
+        async def aside(job, *, tenant="", reads=None):
+            nonlocal left, at_work
+            if left and not at_work:
+                left, at_work = left - 1, True
+                await site.write(f"b{left}")
+                at_work = False
+            return job()
+
+        peer.outbox.lagging = True
+        await site.write("a")
+        site.process.rooms.services.aside = aside
+        peer.wake()
+        await ada.until(lambda: peer.outbox.seq == site.room.committed == 601)
+        await anyio.sleep(1)
+        doc: Doc[Map[object]] = Doc()
+        for message in ada.heard:
+            if isinstance(message, wire.SyncStep2 | wire.Update):
+                doc.apply_update(message.update)
+        assert len(doc.get("annotations", type=Map)) == 601
+        assert ada.code is None
+
+    at_a_site(story, replace(Limits(), slice_ms=0.01))
+
+
 def test_a_snapshot_that_does_not_read_back_is_not_made_again_every_second(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
