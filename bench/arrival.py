@@ -60,11 +60,14 @@ async def go(served: Served) -> None:
     await served.done()
 
 
-async def say(served: Served, reads: int, frames: int) -> None:
-    """So many reads of so many frames each."""
+async def say(app: App, served: Served, reads: int, frames: int) -> None:
+    """So many reads of so many frames each, the next when the last one has been taken."""
+    traffic = app.services.metrics.traffic
     for _ in range(reads):
+        wanted = traffic.frames_in + frames
         served.socket.data_received(AUTH * frames)
-        await asyncio.sleep(0)
+        while traffic.frames_in < wanted or served.socket.held_back:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0)
 
 
 async def visit(app: App, count: int) -> None:
@@ -90,8 +93,8 @@ async def play(folder: Path, frames: int, visits: int, repeat: int) -> None:
     try:
         async with build(config, store) as app:
             stays = await come(app)
-            alone = await best(repeat, frames, lambda: say(stays, frames, 1))
-            twenty = await best(repeat, frames, lambda: say(stays, frames // 20, 20))
+            alone = await best(repeat, frames, lambda: say(app, stays, frames, 1))
+            twenty = await best(repeat, frames, lambda: say(app, stays, frames // 20, 20))
             visited = await best(repeat, visits, lambda: visit(app, visits))
             await go(stays)
         print(f"a frame {alone:.1f} us, in reads of twenty {twenty:.1f}, a visit {visited:.0f}")

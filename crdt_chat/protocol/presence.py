@@ -25,7 +25,6 @@ class Attendance:
 
     grant: Grant
     client: int | None = None
-    entry: bytes | None = None
     state: str | None = None
 
 
@@ -44,11 +43,13 @@ class Presence:
     """The people and awareness states of one page.
 
     state_limit: bytes of one awareness state; a larger one is dropped, the last good one stands.
+    entries: the live states by their connections, encoded; most who are here may have none.
     """
 
     state_limit: int = 4 * 1024
     attendances: dict[int, Attendance] = field(default_factory=dict)
     tabs: dict[str, int] = field(default_factory=dict)
+    entries: dict[int, bytes] = field(default_factory=dict)
     _owner: dict[int, int] = field(default_factory=dict)
     _last_clock: int = 0
 
@@ -67,10 +68,10 @@ class Presence:
             self.tabs[gone.grant.user] = left
         else:
             del self.tabs[gone.grant.user]
-        entry = None
+        entry, live = None, self.entries.pop(connection, None)
         if gone.client is not None and self._owner.get(gone.client) == connection:
             del self._owner[gone.client]
-            if gone.entry is not None:
+            if live is not None:
                 entry = self._stamp(gone.client, "null", now)
         return left == 0, entry
 
@@ -81,7 +82,8 @@ class Presence:
         previous = self._owner.get(client)
         if previous is not None and previous != connection:
             former = self.attendances[previous]
-            former.client = former.entry = former.state = None
+            former.client = former.state = None
+            self.entries.pop(previous, None)
         self._owner[client] = connection
 
     def accept(self, connection: int, entries: Iterable[AwarenessEntry], now: int) -> bytes | None:
@@ -100,24 +102,24 @@ class Presence:
             return None
         attendance.state = state
         encoded = self._stamp(entry.client, state, now)
-        attendance.entry = None if state == "null" else encoded
+        if state == "null":
+            self.entries.pop(connection, None)
+        else:
+            self.entries[connection] = encoded
         return encoded
 
     def states(self, reader: int) -> bytes | None:
         """The frame of all live states but the reader's own, None where there is none."""
-        parts = [
-            attendance.entry
-            for connection, attendance in self.attendances.items()
-            if connection != reader and attendance.entry is not None
-        ]
+        parts = [entry for connection, entry in self.entries.items() if connection != reader]
         return awareness_of(parts) if parts else None
 
     def renew(self, now: int) -> None:
         """Stamp every live state anew, so that a renewal counts at stock clients (30 s timeout)."""
-        for attendance in self.attendances.values():
+        for connection in self.entries:
+            attendance = self.attendances[connection]
             client, state = attendance.client, attendance.state
-            if attendance.entry is not None and client is not None and state is not None:
-                attendance.entry = self._stamp(client, state, now)
+            if client is not None and state is not None:
+                self.entries[connection] = self._stamp(client, state, now)
 
     def users(self) -> list[PresentUser]:
         """Everybody who is here, one entry per user, in the order in which they came."""

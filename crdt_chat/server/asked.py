@@ -6,11 +6,12 @@ better). The first of these counts.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
-from starlette.requests import HTTPConnection
+from starlette.requests import cookie_parser
 
 from crdt_chat.server.ops import is_direct_loopback
 
@@ -43,8 +44,10 @@ class Asked:
 
 def asked_by(scope: Any) -> Asked:
     """What the request of this ASGI scope says."""
-    connection = HTTPConnection(scope)
-    query, headers = connection.query_params, connection.headers
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    # Of what comes more than once the first counts; in an address, the last.
+    headers = dict(reversed(lines))
     bearer = _bearer(headers.get("authorization", ""))
     token = bearer or _from_protocols(offered(scope)) or query.get("token") or None
     client = scope.get("client")
@@ -55,12 +58,20 @@ def asked_by(scope: Any) -> Asked:
         bearer=bearer,
         ticket=query.get("ticket") or None,
         query=query,
-        cookies=connection.cookies,
-        origins=tuple(headers.getlist("origin")),
+        cookies=_cookies(lines),
+        origins=tuple(value for name, value in lines if name == "origin"),
         address=client[0] if client else "",
         secure=scope.get("scheme") in ("https", "wss"),
-        local=is_direct_loopback(connection),
+        local=is_direct_loopback(client[0] if client else None, headers),
     )
+
+
+def _cookies(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in lines:
+        if name == "cookie":
+            found |= cookie_parser(value)
+    return found
 
 
 def offered(scope: Any) -> list[str]:

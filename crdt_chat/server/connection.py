@@ -13,6 +13,7 @@ from typing import NoReturn
 import anyio
 import anyio.lowlevel
 
+from crdt_chat.config import TenantSettings
 from crdt_chat.errors import EpochChanged, LocalFault, RateLimited, RemoteFault, TooLarge, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.page.verdict import Sync, Verdict
@@ -47,7 +48,7 @@ ASK_AGAIN_S = 2.0
 class Visit:
     """What a connection asked for: which page, as whom, with our control frames or without.
 
-    watches: it wants to be told what only moderators see.
+    watches: it wants to be told what only moderators see. settings: its tenant's, if known already.
     """
 
     key: PageKey
@@ -57,6 +58,7 @@ class Visit:
     epoch: int | None = None
     address: str = ""
     guard: Guard | None = None
+    settings: TenantSettings | None = None
 
 
 async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
@@ -109,7 +111,7 @@ class _Connection(Sending):
     def __init__(self, channel: Channel, visit: Visit, room: Room, services: Services) -> None:
         super().__init__(channel, _peer_of(channel, visit, services), room, services)
         limits = services.limits
-        tenant = services.config.tenant(visit.key.tenant)
+        tenant = visit.settings or services.config.tenant(visit.key.tenant)
         self._visit = visit
         self._limits = limits
         self._asking = False

@@ -83,6 +83,7 @@ class CrdtSocket:
             epoch=_epoch(asked.query),
             address=asked.address,
             guard=self._guard,
+            settings=self._authority.tenant(tenant).settings,
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -46,7 +46,8 @@ def routes(
         return JSONResponse(stands_on, headers=PLAIN_HEADERS)
 
     async def metrics(request: Request) -> Response:
-        if not (is_direct_loopback(request) or is_admin(request)):
+        host = None if request.client is None else request.client.host
+        if not (is_direct_loopback(host, request.headers) or is_admin(request)):
             sentence = "Metrics are for direct requests from this machine or with an admin's token."
             return PlainTextResponse(sentence + "\n", 403, headers=PLAIN_HEADERS)
         return Response(render_metrics(), media_type=CONTENT_TYPE, headers=PLAIN_HEADERS)
@@ -59,17 +60,15 @@ def routes(
     ]
 
 
-def is_direct_loopback(request: HTTPConnection) -> bool:
-    """Whether `request` was made on this machine, under a name of it, and reached us without a proxy.
+def is_direct_loopback(host: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether a request of this host was made on this machine, under a name of it, and by no proxy.
 
     The name, because any web site can let its own name mean 127.0.0.1 to a reader's browser (DNS
     rebinding); what she has here would be of its own origin then.
     """
-    if request.client is None or any(name in request.headers for name in FORWARDING):
+    if host is None or not _is_loopback(host) or any(name in headers for name in FORWARDING):
         return False
-    if not _is_loopback(request.client.host):
-        return False
-    return is_local(_hostname(request.headers.get("host", LOCAL)))
+    return is_local(_hostname(headers.get("host", LOCAL)))
 
 
 @lru_cache(maxsize=64)
