@@ -66,8 +66,8 @@ class Heads:
 
     def trim(self) -> None:
         """Forget the longest known pages. Only between transactions: one may hold unwritten rows."""
-        for key in list(self._rows)[: max(0, len(self._rows) - _CACHED_PAGES)]:
-            del self._rows[key]
+        while len(self._rows) > _CACHED_PAGES:
+            del self._rows[next(iter(self._rows))]
 
     def forget(self, tenant: str, name: str) -> None:
         """Forget one page: the next look reads it again."""

@@ -170,6 +170,9 @@ def forget_rows(page: MemoryPage, before: int) -> int:
 def people(page: MemoryPage) -> set[str]:
     """Everybody who appears where user ids are kept."""
     creators = {creator for creator, _ in page.entities.values()}
+    for (root, _), value in page.keys.items():
+        if root in ("annotations", "comments"):
+            creators.add(json.loads(value).get("creator", ""))
     actors = {row.actor for row in page.rows} | {row.user for row in page.events}
     return {*page.owners.values()} | creators | actors
 

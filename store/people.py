@@ -23,6 +23,8 @@ SELECT name FROM page WHERE tenant = :tenant AND (
 _USERS = """
 SELECT user FROM client_owner JOIN page ON page.id = page WHERE tenant = :tenant
 UNION SELECT creator FROM entity JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT creator FROM annotation JOIN page ON page.id = page WHERE tenant = :tenant
+UNION SELECT creator FROM comment JOIN page ON page.id = page WHERE tenant = :tenant
 UNION SELECT actor FROM log JOIN page ON page.id = page WHERE tenant = :tenant
 UNION SELECT user FROM event JOIN page ON page.id = page WHERE tenant = :tenant
 UNION SELECT user FROM moderation WHERE tenant = :tenant

@@ -4,10 +4,11 @@ Filled in the transaction that appends the update. Each row keeps the key's whol
 what SQL wants to ask for are columns beside it, most of them generated from that JSON.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote
+
+import orjson
 
 from store.checksums import fields_crc
 from store.records import Projected
@@ -20,7 +21,7 @@ def quote(value: str) -> str:
 
     https://www.w3.org/TR/annotation-model/#text-quote-selector
     """
-    selectors = json.loads(value).get("target", {}).get("selector", ())
+    selectors = orjson.loads(value).get("target", {}).get("selector", ())
     quotes = (s.get("exact") for s in selectors if s.get("type") == "TextQuoteSelector")
     return next((quote for quote in quotes if isinstance(quote, str)), "")
 
@@ -31,9 +32,9 @@ def text(root: str, value: str) -> str:
     From the JSON: SQLite's own columns end at a character U+0000.
     """
     if root == "annotations":
-        title = json.loads(value).get("title")
+        title = orjson.loads(value).get("title")
         return f"{quote(value)} {title}" if isinstance(title, str) else quote(value)
-    body = json.loads(value).get("body")
+    body = orjson.loads(value).get("body")
     return body if isinstance(body, str) else ""
 
 

@@ -206,9 +206,10 @@ class Writer:
     def _next(self) -> Job | None:
         """The next job; if it lets wait for itself the index catches up, some rows at a time."""
         while self.behind:
-            with contextlib.suppress(queue.Empty):
+            try:
                 return self._jobs.get(timeout=self._pause)
-            self._index()
+            except queue.Empty:
+                self._index()
         return self._jobs.get()
 
     def _index(self) -> None:
@@ -225,23 +226,21 @@ class Writer:
     def _gather(self, first: Commits) -> tuple[list[Commits], "Job | None"]:
         """All that is queued, up to the size of a batch, and the job that did not fit."""
         batch, rows, size = [first], first.rows, first.size
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return batch, _NOTHING
+        while not self._jobs.empty():  # nobody else takes any
+            job = self._jobs.get_nowait()
             if not isinstance(job, Commits):
                 return batch, job
             rows, size = rows + job.rows, size + job.size
             if rows > BATCH_ROWS or size > BATCH_BYTES:
                 return batch, job
             batch.append(job)
+        return batch, _NOTHING
 
     def _commit(self, batch: list[Commits]) -> None:
         self._pause = max(self._pause, IDLE_S)
         commits = [commit for part in batch for commit in part.commits]
         for part in batch:
-            part.results = [Failed(Closed("the writer ended"))] * len(part.commits)
+            part.results = [_ENDED] * len(part.commits)
         try:
             results = commit_all(self._db, self._heads, commits)
         except sqlite3.Error as error:
@@ -298,16 +297,17 @@ class Writer:
 
 
 _NOTHING: Any = object()
+_ENDED = Failed(Closed("the writer ended"))
 
 
 def wake(jobs: Sequence[Job]) -> None:
     """Finish these jobs, with one wake-up per event loop."""
-    loops: dict[int, tuple[Any, list[Any]]] = {}
+    loops: dict[Any, list[Any]] = {}
     for job in jobs:
         job.finished = True
         waiter = job.waiter
-        loops.setdefault(id(waiter.loop), (waiter.loop, []))[1].append(waiter.signal)
-    for loop, signals in loops.values():
+        loops.setdefault(waiter.loop, []).append(waiter.signal)
+    for loop, signals in loops.items():
         post = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
         # RuntimeError: that loop has ended, so nobody waits there any more.
         with contextlib.suppress(RuntimeError):

@@ -17,6 +17,7 @@ from crdt_chat.page.layout import (
     entity_of,
     user_of,
 )
+from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.update import Item, encode
 from crdt_chat.page.verdict import Change, Json
 
@@ -33,12 +34,21 @@ _MENTION: Final = re.compile(r"@\[([^\]\n]*)\]\(([^)\n]*)\)")
 
 @dataclass(slots=True)
 class Kept:
-    """All content of a page: live, held (with who hid it), archived; entities: (name, creator, created)."""
+    """All content of a page: live, held (with who hid it), archived.
+
+    entities: (name, creator, created) of the annotations and comments that are not live, at least.
+    """
 
     live: Entries = field(default_factory=dict)
     archived: Entries = field(default_factory=dict)
     held: dict[str, Json] = field(default_factory=dict)
     entities: list[tuple[str, str, int]] = field(default_factory=list)
+
+    @property
+    def names(self) -> set[str]:
+        """Those of all annotations and comments that there ever were."""
+        live = {name for root, name in self.live if root in ENTITY_ROOTS}
+        return live.union([name for name, *_ in self.entities])
 
 
 def digest(root: str, name: str) -> str:
@@ -88,11 +98,11 @@ def without_user(kept: Kept, user: str) -> tuple[Kept, set[str]]:
     def is_hers(root: str, name: str, value: Json) -> bool:
         if root == "reactions":
             return user_of(name) == encoded
-        return root in ("annotations", "comments") and value.get("creator") == user
+        return root in ENTITY_ROOTS and value.get("creator") == user
 
     for entries in (kept.live, kept.archived):
         made |= {name for (root, name), value in entries.items()
-                 if root in ("annotations", "comments") and is_hers(root, name, value)}  # fmt: skip
+                 if root in ENTITY_ROOTS and is_hers(root, name, value)}  # fmt: skip
     left, digests = _filtered(kept, made, is_hers)
     return _unnamed(left, user), digests
 

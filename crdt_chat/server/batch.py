@@ -9,6 +9,7 @@ import anyio
 from crdt_chat.errors import Forbidden, RemoteFault
 from crdt_chat.identity import PageKey
 from crdt_chat.page.json_text import as_text
+from crdt_chat.page.ledger import ENTITY_ROOTS, past_in
 from crdt_chat.page.merge import merge
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 from crdt_chat.protocol import wire
@@ -183,7 +184,7 @@ class Batch:
             events=[event_entry(event) for event in found],
             projected=_projected([attributed.change for attributed in changes]),
             owners=self.rows.owners,
-            entities=self.rows.entities,
+            entities=self._gone(),
             refused=self.rows.refused,
             held=[(name, content) for name, content in self.held.items() if content is not None],
             released=[name for name, content in self.held.items() if content is None],
@@ -192,6 +193,20 @@ class Batch:
             ],
             unarchived=[key for key, content in self.archive.items() if content is None],
         )
+
+    def _gone(self) -> list[tuple[str, str, int]]:
+        """Who made, and when, what this batch took away, or brought together with its deletion.
+
+        Of what is there the page itself says so: a row of its own would be for nothing.
+        """
+        found = {name: (creator, created) for name, creator, created in self.rows.entities}
+        for said in self.said:
+            for root, name, before, after in said.changes:
+                if root in ENTITY_ROOTS:
+                    found.pop(name, None)
+                    if after is None:
+                        found[name] = past_in(before)
+        return [(name, *past) for name, past in found.items()]
 
 
 def _lifts(change: Change) -> bool:

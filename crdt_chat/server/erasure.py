@@ -136,8 +136,8 @@ class Erasure:
             return []
         if entry.kind == PAGE:
             return [Wanted(page=entry.page)]
-        names = {name for name, *_ in stored.entities}
-        return [Wanted(page=entry.page, entity=name) for name in names if entry.means(name)]
+        _, kept = kept_in(stored, PageLimits())
+        return [Wanted(page=entry.page, entity=name) for name in kept.names if entry.means(name)]
 
     async def _pages(self, tenant: str, wanted: Wanted) -> list[str]:
         services = self._rooms.services

@@ -145,6 +145,12 @@ async def test_whoever_is_called_like_a_word_of_the_audit_log_takes_nothing_else
     assert found == [replace(e, detail=hers.get(e.at, e.detail)) for e in entries]
 
 
+async def test_who_only_made_what_is_there_is_listed(kept):
+    words = [annotation("a", creator="zoe"), comment("a/1", "hello", creator="yan")]
+    await kept.commit([commit(0, "one", tenant="t", projected=words)])
+    assert await kept.users("t") == ["ada", "yan", "zoe"]
+
+
 async def test_the_audit_log_forgets_a_name_and_stays_append_only(kept):
     trust = kept.trust
     await trust.put_role("t", "ada", "viewer", AuditEntry(1, "op", "", "t", "role", "ada"))
