@@ -231,7 +231,8 @@ class Administration:
         caller.require(name)
         entry = self._entry(caller, name, "revoke.undo", str(number), {})
         async with self._changing:
-            if not await self.trust.forgive(name, number, entry):
+            known = any(row.id == number for row in self.authority.revocations.of(name))
+            if not known or not await self.trust.forgive(name, number, entry):
                 raise NotFound("there is no such revocation")
             self.authority.revocations.drop(number)
 

@@ -132,6 +132,18 @@ class Http(H11Protocol):
         self._forget_deadline()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn does, where nothing was answered yet; nobody else answers the same request after it."""
+        # None until the first request, whatever its type says.
+        cycle = getattr(self, "cycle", None)
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """As uvicorn does: from here on the socket has rules of its own."""
         self._request_s = 0.0

@@ -227,6 +227,42 @@ def test_no_head_or_path_is_echoed_redirected_or_believed(small, request_bytes):
     assert small.get("/healthz")[0] == 200
 
 
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    "path", [b"/api/v1/tickets?tenant=demo", b"/comment-collab-chats/demo", b"/no"]
+)
+@pytest.mark.parametrize(
+    "chunk", [b"-1\r\nabc", b"zz\r\n", b"3\r\nabcdef\r\n", b"F" * 40 + b"\r\n"]
+)
+def test_a_body_that_breaks_is_answered_once_and_not_in_the_log(small, path, chunk, later):
+    """With the head, before anybody has answered, and behind the answer; `small` must log no traceback."""
+    with dialled(small) as raw:
+        raw.settimeout(5)
+        if later:
+            raw.sendall(CHUNKED % path)
+            # Who asks for the body is not answered before it; who does not, is.
+            raw.settimeout(0.3)
+            with contextlib.suppress(TimeoutError):
+                assert raw.recv(65_536, sockets.MSG_PEEK).startswith(b"HTTP/1.1 4")
+            raw.settimeout(5)
+            with contextlib.suppress(ConnectionError):
+                raw.sendall(chunk)
+        else:
+            raw.sendall(CHUNKED % path + chunk)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := raw.recv(65_536):
+                answer += piece
+    assert answer.count(b"HTTP/1.1 ") <= 1, answer
+    assert answer.startswith(b"HTTP/1.1 4")
+    log = small.log()
+    assert "Traceback" not in log, log[-2_000:]
+    assert "Fatal" not in log, log[-2_000:]
+
+
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`${7*7}{{7*7}}\u2028</textarea>"
 
 

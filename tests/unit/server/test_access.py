@@ -179,11 +179,19 @@ async def test_a_wrong_request_is_told_why_and_changes_nothing(app, method, path
 
 
 @pytest.mark.parametrize(
-    "path", ["/tenants/nobody", "/tenants/nobody/audit", "/tenants/fluid/keys/k9"]
+    "path",
+    [
+        "/tenants/nobody",
+        "/tenants/nobody/audit",
+        "/tenants/fluid/keys/k9",
+        "/tenants/fluid/revocations/0",
+        f"/tenants/fluid/revocations/{2**63}",
+        f"/tenants/fluid/revocations/{10**30}",
+    ],
 )
 async def test_what_is_not_there_is_not_found(app, path):
     headers = {"authorization": f"Bearer {token('operator', app)}"}
-    method = "DELETE" if "keys" in path else "GET"
+    method = "DELETE" if "keys" in path or "revocations" in path else "GET"
     async with client(app) as http:
         answer = await http.request(method, f"/api/v1{path}", headers=headers)
     if path.endswith("audit"):
