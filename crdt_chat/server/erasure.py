@@ -18,6 +18,7 @@ from crdt_chat.errors import Malformed, NotFound, TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.page import erasure as content
 from crdt_chat.page.layout import encode_user, is_entity, is_user
+from crdt_chat.page.ledger import ENTITY_ROOTS
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json
@@ -88,6 +89,7 @@ class Erasure:
         await self._append(entry)
         for page in pages:
             names = await self._rewrite(PageKey(tenant, page), caller, wanted)
+            await self._unjudged(PageKey(tenant, page), names)
             told = replace(entry, kind=NAMES, page=page, salt="", digest="", names=names)
             await self._append(told)
         await self._beside(tenant, wanted)
@@ -118,7 +120,8 @@ class Erasure:
         for entry in entries:
             for wanted in await self._found(entry):
                 for page in await self._pages(entry.tenant, wanted):
-                    await self._rewrite_unserved(PageKey(entry.tenant, page), wanted)
+                    key = PageKey(entry.tenant, page)
+                    await self._unjudged(key, await self._rewrite_unserved(key, wanted))
                 await self._beside(entry.tenant, wanted)
                 count += 1
         if count:
@@ -174,13 +177,26 @@ class Erasure:
         made = replacement(services, StoredPage(0, 0, None, 0), page, content.Kept(), actor)
         await services.store.rewrite(key.tenant, key.page, None, made)
 
-    async def _rewrite_unserved(self, key: PageKey, wanted: Wanted) -> None:
+    async def _rewrite_unserved(self, key: PageKey, wanted: Wanted) -> Sequence[str]:
         services = self._rooms.services
         stored = await services.store.load(key.tenant, key.page)
-        if stored is not None:
-            what, actor = _what(wanted), content.ERASED
-            made = _made(services, key, PageLimits(), actor, what, stored)
-            await services.store.rewrite(key.tenant, key.page, None, made)
+        if stored is None:
+            return ()
+        what, actor = _what(wanted), content.ERASED
+        made = _made(services, key, PageLimits(), actor, what, stored)
+        await services.store.rewrite(key.tenant, key.page, None, made)
+        return made.erased
+
+    async def _unjudged(self, key: PageKey, names: Sequence[str]) -> None:
+        """Let go what others flagged and moderators did of what went: their reasons may quote it."""
+        kept, digests = self._rooms.services.store.moderation, frozenset(names)
+        gone = {
+            entry.entity
+            for entry in await kept.of(key.tenant, key.page)
+            if content.digest(ENTITY_ROOTS["/" in entry.entity], entry.entity) in digests
+        }
+        if gone:
+            await kept.erase(key.tenant, page=key.page, entities=sorted(gone))
 
     async def _beside(self, tenant: str, wanted: Wanted) -> None:
         """What the store keeps beside the pages."""

@@ -1,0 +1,80 @@
+"""What others said about erased words goes with them: flags, and moderators' reasons."""
+
+import pytest
+from entries import annotation, comment
+
+from crdt_chat.config import Config
+from crdt_chat.identity import Grant, PageKey, Role
+from crdt_chat.server.administration import Caller
+from crdt_chat.server.app import App, build
+from crdt_chat.server.erasure import Wanted
+from crdt_chat.server.erasure_log import ErasureLog
+from crdt_chat.server.moderation import Moderation, Request
+from store import open_store
+
+pytestmark = pytest.mark.anyio
+KEY = PageKey("open", "p")
+OPERATOR = Caller("op", "here")
+ADA, BOB = (Grant("open", user, user, Role.EDITOR) for user in ("ada", "bob"))
+MOD = Grant("open", "mod", "Mod", Role.MODERATOR)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def app(tmp_path):
+    store = open_store(tmp_path / "chat.db")
+    async with build(Config(open_tenants=("open",)), store) as running:
+        async with running.rooms.open(KEY) as room:
+            await room.write([("annotations", "a1", annotation("ada"))], ADA)
+            await room.write([("comments", "a1/c1", comment("ada"))], ADA)
+            await room.write([("annotations", "b1", annotation("bob"))], BOB)
+            await room.write([("comments", "b1/c1", comment("ada"))], ADA)
+        await judge(running)
+        yield running
+    await store.close()
+
+
+async def judge(app: App) -> None:
+    """Reasons about what is ada's and what is bob's; each quotes what it is about."""
+    verbs = Moderation(app.rooms, app.services.store.moderation, app.services.store.trust)
+    for entity, words in (("a1/c1", "quotes-one"), ("b1/c1", "quotes-two"), ("b1", "stays-one")):
+        await verbs.flag(KEY, BOB, Request("flag", entity, words))
+    await verbs.act(KEY, MOD, Request("hide", "a1", "quotes-three"))
+    await verbs.act(KEY, MOD, Request("close", "b1", "stays-two"))
+    await verbs.act(KEY, MOD, Request("close", "page", "stays-three"))
+
+
+async def reasons(app: App) -> set[str]:
+    return {entry.reason for entry in await app.services.store.moderation.of("open", "p")}
+
+
+STAYS = {"stays-one", "stays-two", "stays-three"}
+
+
+@pytest.mark.parametrize("wanted", ["user", "entity"])
+async def test_reasons_go_with_what_they_are_about(app, tmp_path, wanted):
+    if wanted == "user":
+        await app.erasure.erase(OPERATOR, "open", Wanted(user="ada"))
+        gone = {"quotes-one", "quotes-two", "quotes-three"}
+    else:
+        await app.erasure.erase(OPERATOR, "open", Wanted(page="p", entity="a1"))
+        gone = {"quotes-one", "quotes-three"}
+    assert await reasons(app) == (STAYS | {"quotes-two"}) - gone
+    for path in tmp_path.iterdir():
+        for words in gone:
+            assert words.encode() not in path.read_bytes(), (path, words)
+
+
+async def test_they_go_again_when_an_older_backup_is_restored(app, tmp_path):
+    await app.services.store.backup(tmp_path / "backup.db")
+    await app.erasure.erase(OPERATOR, "open", Wanted(user="ada"))
+    erased = list(ErasureLog(tmp_path / "chat.db.erasures"))
+    store = open_store(tmp_path / "backup.db")
+    async with build(Config(open_tenants=("open",)), store) as restored:
+        assert await restored.erasure.again(erased) > 0
+        assert await reasons(restored) == STAYS
+    await store.close()
