@@ -84,6 +84,15 @@ class Served:
         await asyncio.gather(*self.state.tasks)
 
 
+async def opened(app: Serve, intake: Intake | None = None, **settings: float) -> Served:
+    """One whose handshake is over; what was written of it is taken away."""
+    served = Served(app, intake, **settings)
+    served.socket.data_received(HEAD)
+    await turn()
+    served.taken()
+    return served
+
+
 @contextmanager
 def watched(events: list[Event]) -> Iterator[Serve]:
     """An app that accepts and keeps all that it is told, until the end."""

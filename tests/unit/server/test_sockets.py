@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from served import ACCEPT, HEAD, Served, turn, watched
+from served import ACCEPT, HEAD, Served, opened, turn, watched
 from websockets.frames import Frame, Opcode
 
 from crdt_chat.server.channel import Event, Receive, Send
@@ -127,10 +127,7 @@ def test_bad_frames_close_with_their_code_and_what_came_before_is_told(
     async def main() -> None:
         events: list[Event] = []
         with watched(events) as app:
-            served = Served(app)
-            served.socket.data_received(HEAD)
-            await turn()
-            served.taken()
+            served = await opened(app)
             good = Frame(Opcode.BINARY, b"good").serialize(mask=True)
             served.socket.data_received(good + bad)
             farewell = served.taken()
@@ -150,10 +147,7 @@ def test_a_silent_one_is_pinged_and_cut_and_one_that_speaks_stays() -> None:
     async def main() -> None:
         events: list[Event] = []
         with watched(events) as app:
-            served = Served(app, ping_s=20, pong_s=5)
-            served.socket.data_received(HEAD)
-            await turn()
-            served.taken()
+            served = await opened(app, ping_s=20, pong_s=5)
             socket = served.socket
             began = asyncio.get_running_loop().time()
             assert 19 < socket.due - began <= 20
@@ -193,10 +187,7 @@ def test_the_end_of_the_server_is_told() -> None:
     async def main() -> None:
         events: list[Event] = []
         with watched(events) as app:
-            served = Served(app)
-            served.socket.data_received(HEAD)
-            await turn()
-            served.taken()
+            served = await opened(app)
             for connection in list(served.state.connections):
                 connection.shutdown()
             assert served.taken() == b"\x88\x02\x03\xf4"
@@ -285,10 +276,7 @@ def test_who_took_more_than_its_share_with_its_last_words_rests_but_once(
 def test_a_full_transport_makes_senders_wait_and_write_says_so() -> None:
     async def main() -> None:
         with watched([]) as app:
-            served = Served(app)
-            served.socket.data_received(HEAD)
-            await turn()
-            served.taken()
+            served = await opened(app)
             served.socket.pause_writing()
             assert not served.socket.write(b"\x82\x00")
             sending = asyncio.create_task(
