@@ -6,8 +6,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from crdt_chat.identity import PageKey
 from crdt_chat.page.layout import is_user
 
-CAPABILITIES = "crdt-chat.1"
-"""Asks the server for its control frames (design 5); stock servers ignore it."""
+CAPABILITIES = "crdt-chat.1,moderation.1"
+"""Asks the server for its control frames (design 5), those for moderators too; stock servers ignore it."""
 
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 

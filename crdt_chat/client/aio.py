@@ -29,7 +29,7 @@ from crdt_chat.client.tables import table
 from crdt_chat.client.wake import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     import pandas
@@ -216,6 +216,14 @@ class AsyncPage:
             yield
 
     # What readers tell moderators, and moderators do (moderation.py)
+
+    @property
+    def watched(self) -> Mapping[str, Any] | None:
+        """What waits for moderators now, without asking: `counts`, `flags`, `hidden`, `closed`.
+
+        None for everybody else, and while offline. The event `moderation` tells of each change.
+        """
+        return self._peer.watched
 
     async def moderation(self) -> dict[str, Any]:
         """What moderators see beside the page: `hidden`, `deleted`, open `flags`, the `log`."""

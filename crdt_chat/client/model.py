@@ -8,7 +8,13 @@ from typing import Literal
 from crdt_chat.client import html
 
 EventType = Literal[
-    "new-text-chat", "updated-text-chat", "deleted-text-chat", "presence", "status", "refused"
+    "new-text-chat",
+    "updated-text-chat",
+    "deleted-text-chat",
+    "presence",
+    "status",
+    "refused",
+    "moderation",
 ]
 """The first three are the legacy events (design 10) of what others did, the rest this peer's."""
 
@@ -88,7 +94,8 @@ class Event:
     """Something that happened on the page while it was open.
 
     `annotation` is the thread after the change, None when it is gone; `broadcast_id` tells which
-    gesture it was; `detail` is the status, the number of people or the reason of a refusal.
+    gesture it was; `detail` is the status, the number of people, the reason of a refusal, or the number
+    of flags that wait for a moderator.
     """
 
     type: EventType

@@ -15,7 +15,7 @@ from crdt_chat.client.host import Host
 from crdt_chat.client.tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     import pandas
@@ -157,6 +157,11 @@ class Page:
             yield
 
     # What readers tell moderators, and moderators do
+
+    @property
+    def watched(self) -> Mapping[str, Any] | None:
+        """What waits for moderators now, without asking (AsyncPage.watched); None for others."""
+        return self._host.call(lambda: self._page.watched)
 
     def moderation(self) -> dict[str, Any]:
         """What moderators see beside the page: `hidden`, `deleted`, open `flags`, the `log`."""

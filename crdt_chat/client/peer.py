@@ -4,8 +4,8 @@ A sans-IO object: `link.py` gives it connections and frames, `aio.py` the person
 is called after everything that somebody may be waiting for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from crdt_chat.client.errors import Refused, fault_of
 from crdt_chat.client.mirror import Mirror
@@ -23,6 +23,7 @@ from crdt_chat.client.session import (
     Session,
     Signal,
     Synced,
+    Watched,
 )
 from crdt_chat.client.unsaved import Key, Unsaved, own_keys
 from crdt_chat.errors import Forbidden, RemoteFault, Unauthorized
@@ -55,6 +56,7 @@ class Peer:
         self.session: Session | None = None
         self.users: tuple[User, ...] = ()
         self.count = 0
+        self.watched: Mapping[str, Any] | None = None
         self.role = ""
         self.limits = UNLIMITED
         self.epoch: int | None = None
@@ -158,6 +160,7 @@ class Peer:
         session, self.session = self.session, None
         self.unsaved.disconnected()
         self._present((), 0)
+        self._watch(Watched(None))
         then = self._after(close_code, reason, session)
         self._settle()
         return then
@@ -193,6 +196,8 @@ class Peer:
             return self._greet(signal)
         elif isinstance(signal, Promoted):
             self.role = signal.role
+        elif isinstance(signal, Watched):
+            self._watch(signal)
         elif isinstance(signal, Present):
             self._present(signal.users, signal.count)
         else:
@@ -272,6 +277,11 @@ class Peer:
         if count != self.count:
             self.count = count
             self._tell(Event("presence", detail=str(count)))
+
+    def _watch(self, watched: Watched) -> None:
+        if watched.told != self.watched:
+            self.watched = watched.told
+            self._tell(Event("moderation", detail=str(watched.flags)))
 
     def _tell_changes(self, changes: Sequence[Change]) -> None:
         # What was there before we came is no news.

@@ -66,6 +66,17 @@ class Present:
     users: Sequence[User] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What moderators are told (docs/protocol.md), and how many flags wait.
+
+    None: this person is no moderator, or none any more.
+    """
+
+    told: Mapping[str, Any] | None
+    flags: int = 0
+
+
 UNLIMITED = PageLimits(
     body=MAX_INTEGER,
     quote=MAX_INTEGER,
@@ -78,10 +89,13 @@ UNLIMITED = PageLimits(
 )
 """What holds until the server has said how long texts may be: it has settings of its own."""
 
+MODERATED = ("counts", "flags", "hidden", "closed")
+"""What of a frame for moderators is for the person."""
+
 FRAME_LIMIT = 1024 * 1024
 """Bytes of an increment that any server takes (design 15), unless it states another limit."""
 
-Signal = Hello | Promoted | Changed | Synced | Refusals | Present
+Signal = Hello | Promoted | Changed | Synced | Refusals | Present | Watched
 
 
 class Session:
@@ -227,6 +241,8 @@ class Session:
             return [Refusals(body.get("reset") is True, _refusals(body.get("operations")))]
         elif kind == "role":
             return [Promoted(str(body.get("role")))]
+        elif kind == "moderation":
+            return [_watched(body)]
         elif kind == "presence":
             return [self._count_people(_whole(body.get("count")), _users(body.get("users")))]
         return []
@@ -269,6 +285,14 @@ def _limits(stated: Mapping[str, Any]) -> PageLimits:
             if name in known and type(value) is type(known[name])
         },
     )
+
+
+def _watched(body: Mapping[str, Any]) -> Watched:
+    if body.get("moderates") is not True:
+        return Watched(None)
+    told = {name: body[name] for name in MODERATED if name in body}
+    counts = told.get("counts")
+    return Watched(told, _whole(counts.get("flags")) if isinstance(counts, dict) else 0)
 
 
 def _whole(value: Any) -> int:

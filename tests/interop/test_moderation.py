@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import queue
 import sqlite3
 import time
 from contextlib import closing
@@ -14,6 +15,8 @@ from entries import NOW, comment, deletion, reply, thread
 from raw_client import RawClient
 from trusted import TrustedServer, token, trusted
 from yjs_peer import YjsBrowser, YjsPeers
+
+import crdt_chat
 
 pytestmark = pytest.mark.node
 __all__ = ["trusted"]
@@ -312,3 +315,31 @@ def test_what_a_crdt_client_closed_is_told_by_every_interface(scene: Scene) -> N
     assert (page["by"], page["reason"]) == ("eve", "enough")
     shown = scene.server.command("moderate", "acme", "--page", scene.page)
     assert 'closed   page by eve "enough"' in shown
+
+
+def test_a_program_of_a_moderator_is_told_what_waits(scene: Scene) -> None:
+    address = scene.server.http.replace("http", "ws")
+    asked = {"page": f"acme/{scene.page}"}
+    eve, zoe = token(user="eve", role="moderator"), token(user="zoe", role="commenter")
+    with (
+        crdt_chat.connect(address, **asked, token=zoe) as nobody,
+        crdt_chat.connect(address, **asked, token=eve) as page,
+    ):
+        news: queue.Queue[str] = queue.Queue()
+        page.on("moderation", lambda event: news.put(event.detail))
+        assert (
+            scene.ask("flags", {"entity": "a1/c2", "reason": "that hurts"}, "ada").status_code
+            == 204
+        )
+        while news.get(timeout=10) != "1":
+            pass
+        watched = page.watched
+        assert watched is not None
+        assert [(flag["user"], flag["reason"]) for flag in watched["flags"]] == [
+            ("ada", "that hurts")
+        ]
+        page.moderate("hide", "a1/c2", "it is rude")
+        while news.get(timeout=10) != "0":
+            pass
+        nobody.flush()
+        assert nobody.watched is None

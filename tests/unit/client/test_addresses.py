@@ -12,9 +12,9 @@ def test_the_first_slash_ends_the_tenant_and_the_rest_is_one_name() -> None:
     assert address.key == PageKey("demo", "a b/ü?&%2F")
     assert address.url(None) == (
         "ws://127.0.0.1:8700/ws/demo/a%20b%2F%C3%BC%3F%26%252F"
-        "?user=ada%40x%2F1&name=Ada+%26+co&caps=crdt-chat.1"
+        "?user=ada%40x%2F1&name=Ada+%26+co&caps=crdt-chat.1%2Cmoderation.1"
     )
-    assert address.url(3).endswith("&caps=crdt-chat.1&epoch=3")
+    assert address.url(3).endswith("&caps=crdt-chat.1%2Cmoderation.1&epoch=3")
 
 
 @pytest.mark.parametrize(

@@ -261,3 +261,33 @@ def test_another_role_counts_from_the_moment_it_is_told(desk: Desk) -> None:
     with pytest.raises(Refused, match="viewer"):
         desk.annotate("not any more")
     assert not desk.peer.unsaved
+
+
+def test_what_waits_for_a_moderator_is_known_until_she_is_none_any_more():
+    desk = Desk()
+    desk.connect()
+    assert desk.peer.watched is None
+    flags = [{"entity": "a1", "user": "bob", "at": 1, "reason": "spam"}]
+    told = {
+        "counts": {"flags": 1, "hidden": 0, "closed": 0},
+        "flags": flags,
+        "hidden": [],
+        "closed": [],
+    }
+    desk.control({"type": "moderation", "moderates": True, **told})
+    assert desk.peer.watched == told
+    desk.control({"type": "moderation", "moderates": False})
+    assert desk.peer.watched is None
+    desk.control({"type": "moderation", "moderates": True, **told})
+    desk.peer.disconnected(1006, "")
+    assert desk.peer.watched is None
+    news = [event.detail for event in desk.told if event.type == "moderation"]
+    assert news == ["1", "0", "1", "0"]
+
+
+@pytest.mark.parametrize("counts", [None, [], {}, {"flags": "many"}, {"flags": float("nan")}])
+def test_counts_that_no_server_of_ours_sends_do_no_harm(counts):
+    desk = Desk()
+    desk.connect()
+    desk.control({"type": "moderation", "moderates": True, "counts": counts})
+    assert [event.detail for event in desk.told if event.type == "moderation"] == ["0"]
