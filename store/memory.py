@@ -39,7 +39,7 @@ from store.records import (
     StoredPage,
     UsageRow,
 )
-from store.tenants import TenantTables
+from store.trust import TenantTables
 
 _DAY_MS = 86_400_000
 Name = tuple[str, str]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store import fresh, moderation, seals, tenants, words
+from store import fresh, moderation, seals, trust, words
 from store.errors import Damaged, NotAStore, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def migrations() -> "Migrations":
 
     @steps()
     def m002_trust(db: "Database") -> None:
-        _all(db, tenants.TABLES)
+        _all(db, trust.TABLES)
 
     @steps()
     def m003_archive(db: "Database") -> None:

@@ -28,7 +28,7 @@ from store.records import (
     Rewritten,
 )
 from store.sqlite_reader import SqliteReader, directory_holds
-from store.tenants import TenantTables
+from store.trust import TenantTables
 from store.writer import Writer
 
 _Forget = Callable[[sqlite3.Connection, Heads, tuple[str, str], int], int]

@@ -90,7 +90,7 @@ def _stored_tenants(db: Path) -> list[str]:
     import sqlite3
 
     from store.errors import StoreError
-    from store.tenants import names_in
+    from store.trust import names_in
 
     try:
         return names_in(db)

@@ -6,7 +6,8 @@ import pytest
 
 from store import open_store, seals
 from store.memory import MemoryStore
-from store.tenants import AuditEntry, AuditWanted, RevocationRow, TenantRow, names_in
+from store.tenants import AuditEntry, AuditWanted, RevocationRow, TenantRow
+from store.trust import names_in
 
 pytestmark = pytest.mark.anyio
 
