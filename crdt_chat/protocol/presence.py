@@ -6,6 +6,7 @@ only when they changed. Sans-IO: connections are opaque ids, the clock comes in 
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,12 @@ from crdt_chat.protocol.wire import AwarenessEntry, awareness_of, encode_entry
 
 KEPT_USER_FIELDS = ("color", "colorLight")
 """What a client may say about its own looks inside `user`; all else there is the grant's."""
+
+COLOR = re.compile(
+    r"#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,20}"
+    r"|(?:rgb|hsl)a?\([0-9a-z .,%/+-]*\)|(?:hwb|lab|lch|oklab|oklch)\([0-9a-z .,%/+-]*\)"
+)
+"""A colour as CSS writes it, and nothing else of CSS: editors put it into their readers' styles as it is."""
 
 
 @dataclass(slots=True)
@@ -158,8 +165,9 @@ def _with_user(text: str, grant: Grant, limit: int) -> str | None:
         user["avatar"] = grant.avatar
     if isinstance(said, dict):
         for name in KEPT_USER_FIELDS:
-            if isinstance(said.get(name), str) and len(said[name]) <= 32:
-                user[name] = said[name]
+            shown = said.get(name)
+            if isinstance(shown, str) and len(shown) <= 32 and COLOR.fullmatch(shown):
+                user[name] = shown
     state["user"] = user
     try:
         kept = json.dumps(state, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -48,6 +48,24 @@ def test_the_user_in_a_state_is_the_grants() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("color", "kept"),
+    [("#123456", True), ("#12345680", True), ("rebeccapurple", True), ("rgb(1, 2, 3)", True), ("#abc", True),
+     ("hsl(120deg 75% 25% / 60%)", True), ("hsla(120, 75%, 25%, .5)", True), ("oklch(40% .2 .9)", True),
+     ("url(//evil.example/1)", False), ("red;}</style><script>", False), ("var(--x)", False), ("", False),
+     ("red;position:fixed", False), ('red" onclick="x()', False), ("image(a)", False), ("red\n", False),
+     ("expression(alert(1))", False), ("rgb(url(a))", False), ("\\75rl(a)", False), (["red"], False)],
+)  # fmt: skip
+def test_a_color_is_a_color_and_no_other_css(color: object, kept: bool) -> None:
+    """y-prosemirror and y-codemirror write it into the style of their readers' cursors."""
+    presence = Presence()
+    presence.join(1, BOB)
+    presence.bind(1, 77)
+    said = {"user": {"color": color, "colorLight": color}}
+    shown = json.loads(read(presence.accept(1, [entry(77, said)], 5)).state)["user"]
+    assert (shown.get("color"), shown.get("colorLight")) == ((color,) * 2 if kept else (None,) * 2)
+
+
 def test_states_of_foreign_ids_are_dropped_silently() -> None:
     presence = Presence()
     presence.join(1, ADA)
