@@ -7,6 +7,7 @@ from typing import Final
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
 from crdt_chat.page.draft import UNKNOWN_ROOT, Draft
+from crdt_chat.page.dropping import empty
 from crdt_chat.page.index import BURNT, OFF, Burnt, Entry, Index
 from crdt_chat.page.ledger import Ledger
 from crdt_chat.page.order import integration_order, trim
@@ -21,6 +22,9 @@ _NO_ROOT: Final = "\udc00"
 RIVALS: Final = 1_000
 """How often one entry may be begun by clients that do not know that it is there. Yjs and yrs look at all
 of them for each new one: 16,000 took 1.4 s of CPU in one call, at the server and at every reader."""
+
+MANY: Final = 2_000
+"""How many drafts are dropped in one go."""
 
 Placed = tuple[Struct, Draft | None, int]
 """A new struct, its draft (None for a Gc) and the number of its stretch of the branch."""
@@ -76,6 +80,11 @@ class Arrival:
             self.placed[struct.client] = [(struct, draft, number)]
         else:
             placed.append((struct, draft, number))
+
+    def drop(self) -> None:
+        """Nobody needs it any more, nor its update: bring it out of memory piece by piece if it is big."""
+        if len(self.drafts) > MANY:
+            empty(self.placed, self.drafts, self.update.structs)
 
     def ignore(self, draft: Draft) -> None:
         """Take a refused draft for one that the update did not contain."""

@@ -6,6 +6,7 @@ from typing import Final
 from crdt_chat.errors import Malformed, PageBroken
 from crdt_chat.page.arrival import Arrival, retrace
 from crdt_chat.page.document import Document
+from crdt_chat.page.dropping import consumed, empty
 from crdt_chat.page.index import MENDED, Entry, Index
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.ledger import ENTITY_ROOTS, Ledger, Past, past_in
@@ -50,7 +51,7 @@ class Content:
             if repair == "rollback":
                 content.index.mark(client, clock, length, MENDED)
         content.ledger.add(rows)
-        content.ledger.apply(changes)
+        content.ledger.apply(consumed(changes))
         return content
 
     @classmethod
@@ -62,7 +63,7 @@ class Content:
         Raises PageBroken.
         """
         content = cls()
-        content._take([state])
+        empty(content._take([state]))
         for client, clock, length in mended:
             content.index.mark(client, clock, length, MENDED)
         content.ledger = ledger
@@ -81,7 +82,10 @@ class Content:
         except (Malformed, ValueError) as error:
             raise PageBroken("the stored page is not one that this gate wrote") from error
         self._size = len(state)
-        return outgoing.changes
+        changes = outgoing.changes
+        del outgoing
+        arrival.drop()
+        return changes
 
     def _carry_out(self, arrival: Arrival, outgoing: Outgoing) -> None:
         self._vector = None

@@ -167,7 +167,9 @@ class Page:
             return Verdict("gap")
         if arrival.dropped:
             _ignore_refused_deletions(arrival)
-        return self._carry_out(hearing)
+        verdict = self._carry_out(hearing)
+        arrival.drop()
+        return verdict
 
     def write(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from crdt_chat.errors import PageBroken
+from crdt_chat.page.dropping import empty
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.lib0 import MAX_INTEGER
 from crdt_chat.page.order import integration_order
@@ -35,9 +36,11 @@ def shown(state: bytes) -> Iterator[tuple[str, str, Json]]:
     from pycrdt._pycrdt import Doc
 
     structs, deleted, _ = decode(state, skip_any)
+    everything = {client: [(0, _end(run))] for client, run in structs.items()}
     try:
         doc = Doc(0, None, None)
         _tell(doc, pieces(structs, deleted))
+        empty(structs)
         transaction = doc.create_transaction()
         for root in ROOTS:
             entries: Any = doc.get_or_insert_map(transaction, root)  # its stubs lack `keys`
@@ -45,7 +48,7 @@ def shown(state: bytes) -> Iterator[tuple[str, str, Json]]:
                 yield root, name, as_json(entries.get(transaction, name))
         transaction.drop()
         # To let go of all values in one call would hold the interpreter: 80 ms for 60,000 of them.
-        _tell(doc, pieces({}, {client: [(0, _end(run))] for client, run in structs.items()}))
+        _tell(doc, pieces({}, everything))
     except (GeneratorExit, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

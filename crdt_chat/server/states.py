@@ -122,13 +122,16 @@ class States:
         frame = self._shared.get(state_vector)
         if frame is None:
             page, services = room.page, room.services
-            diff = partial(page.diff, state_vector, services.limits.unknown_client_ids)
+
+            def encode() -> bytes:
+                missing = page.diff(state_vector, services.limits.unknown_client_ids)
+                return binary_frame(wire.step2(missing))
+
             slices, size = services.slices, page.size
             # To encode is less work than to read.
             reads = size * slices.judged // slices.encoded
             try:
-                found = await room.turn.run(diff, big=size > slices.encoded, reads=reads)
-                frame = binary_frame(wire.step2(found))
+                frame = await room.turn.run(encode, big=size > slices.encoded, reads=reads)
             except PageBroken as fault:
                 room.break_down(fault)
             if frame is None or not room.lives(page):

@@ -8,7 +8,7 @@ import pytest
 from pycrdt import Doc, Map
 
 from crdt_chat.identity import Grant, Role
-from crdt_chat.page import yjs
+from crdt_chat.page import arrival, yjs
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.page.update import Item, Ranges, Struct, decode, encode
@@ -146,3 +146,23 @@ def test_a_page_of_several_clients_reads_back_as_its_snapshot() -> None:
     page = page_of({client: [comment(client, 0, f"a/{client}")] for client in (70, 500, 80)})[0]
     again = Page.load(page.state(), (), GateRows(), PageLimits(), 1)
     assert again.state_vector() == page.state_vector()
+
+
+def test_a_big_batch_and_a_big_page_leave_nothing_of_what_they_were_read_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To drop 60,000 drafts and structs in one go held the interpreter for 44 ms."""
+    monkeypatch.setattr(arrival, "MANY", 3)
+    emptied: list[tuple[int, int, int]] = []
+    drop = arrival.Arrival.drop
+
+    def watched(each: arrival.Arrival) -> None:
+        drop(each)
+        emptied.append((len(each.drafts), len(each.placed), len(each.update.structs)))
+
+    monkeypatch.setattr(arrival.Arrival, "drop", watched)
+    page, rows, updates = page_of(batch(random.Random(1))[0])
+    again = Page.load(None, updates, rows, PageLimits(), 9)
+    assert emptied == [(1, 1, 1), (0, 0, 0), (0, 0, 0)]
+    assert dict(again.items("comments")) == dict(page.items("comments"))
+    assert again.counts() == page.counts()
