@@ -31,7 +31,9 @@ def audited(key: PageKey, batch: Batch, peers: Mapping[int, Peer]) -> list[Audit
     """What in this batch of the page is moderation, as the audit log has it."""
     found: list[AuditEntry] = []
     for entry, said in zip(batch.entries, batch.said, strict=True):
-        if entry.connection == SERVERS or not any(c.root in RULED for c in said.changes):
+        if entry.connection == SERVERS or RULED.isdisjoint(
+            [change.root for change in said.changes]
+        ):
             continue
         peer = peers.get(int(entry.connection))
         address = "" if peer is None else peer.address
