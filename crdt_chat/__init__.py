@@ -23,7 +23,8 @@ The commit path, the only way anything changes a page:
 
 Nothing leaves the server before the commit that contains it. To read it in one sitting:
 server/connection.py, page/page.py, page/rules.py, server/room.py, store/writer.py. docs/page.md
-explains items and delete sets to somebody who has never seen the inside of Yjs.
+explains items and delete sets to somebody who has never seen the inside of Yjs. Each room has a map of its
+own in its `__init__.py`.
 """
 
 from importlib import import_module

@@ -1,4 +1,14 @@
-"""What is kept: one SQLite file, its schema, journal, group commit and read model."""
+"""What is kept: one SQLite file, its schema, journal, group commit and read model.
+
+    what goes in and out    records protocol errors
+    one commit              writer batch journal gate events readmodel words pages
+    reading                 sqlite_reader readers integrity listing people
+    beside the pages        tenants trust moderation beside seals
+    the file                sqlite_store schema fresh lock faults checksums backup epochs retention
+    in memory               memory memory_page
+
+docs/storage.md explains them.
+"""
 
 from typing import TYPE_CHECKING
 
