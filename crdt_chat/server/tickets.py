@@ -13,8 +13,8 @@ from crdt_chat.errors import TryLater, Unauthorized
 from crdt_chat.identity import Grant
 
 LIFETIME_S = 30.0
-PER_USER, IN_ALL = 100, 20_000
-"""Tickets that may be waiting."""
+PER_USER, PER_TENANT, IN_ALL = 100, 5_000, 20_000
+"""Tickets that may be waiting: where anybody may come under any name, only that tenant runs out of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Tickets:
         # by digest: a lookup by the secret itself would tell by its time how much of it is right
         self._waiting: dict[bytes, Waiting] = {}
         self._users: Counter[tuple[str, str]] = Counter()
+        self._tenants: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -43,12 +44,17 @@ class Tickets:
         """A ticket for this grant, on one page or (None) all that it covers. Raises TryLater."""
         self._forget_old()
         owner = (grant.tenant, grant.user)
-        if len(self._waiting) >= IN_ALL or self._users[owner] >= PER_USER:
+        if (
+            len(self._waiting) >= IN_ALL
+            or self._tenants[grant.tenant] >= PER_TENANT
+            or self._users[owner] >= PER_USER
+        ):
             raise TryLater("too many tickets are waiting to be used")
         ticket = self._new_secret().hex()
         until = self._monotonic() + LIFETIME_S
         self._waiting[_digest(ticket)] = Waiting(grant, page, until)
         self._users[owner] += 1
+        self._tenants[grant.tenant] += 1
         return ticket
 
     def redeem(self, ticket: str, tenant: str, page: str | None) -> Grant:
@@ -66,6 +72,7 @@ class Tickets:
         """None of those that are waiting is good any more."""
         self._waiting.clear()
         self._users.clear()
+        self._tenants.clear()
 
     def _forget_old(self) -> None:
         now = self._monotonic()
@@ -80,8 +87,11 @@ class Tickets:
         if found is not None:
             owner = (found.grant.tenant, found.grant.user)
             self._users[owner] -= 1
+            self._tenants[found.grant.tenant] -= 1
             if not self._users[owner]:
                 del self._users[owner]
+            if not self._tenants[found.grant.tenant]:
+                del self._tenants[found.grant.tenant]
         return found
 
 

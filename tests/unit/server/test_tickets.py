@@ -6,7 +6,7 @@ import pytest
 
 from crdt_chat.errors import TryLater, Unauthorized
 from crdt_chat.identity import Grant, Role
-from crdt_chat.server.tickets import LIFETIME_S, PER_USER, Tickets
+from crdt_chat.server.tickets import LIFETIME_S, PER_TENANT, PER_USER, Tickets
 
 ADA = Grant("acme", "ada", "Ada", Role.EDITOR)
 
@@ -72,3 +72,16 @@ def test_one_user_cannot_fill_the_memory(tickets, time):
     time.now += LIFETIME_S
     tickets.issue(ADA, "a")
     assert len(tickets) == 1
+
+
+def test_a_tenant_where_anybody_has_any_name_leaves_tickets_for_the_others(tickets, time):
+    for number in range(PER_TENANT):
+        tickets.issue(Grant("open", f"user {number}", "X", Role.VIEWER), None)
+    with pytest.raises(TryLater):
+        tickets.issue(Grant("open", "one more", "X", Role.VIEWER), None)
+    assert tickets.redeem(tickets.issue(ADA, "a"), "acme", "a") == ADA
+    time.now += LIFETIME_S
+    tickets.issue(Grant("open", "one more", "X", Role.VIEWER), None)
+    assert len(tickets) == 1
+    tickets.clear()
+    assert not tickets._tenants
