@@ -58,7 +58,7 @@ class Commits:
         self._in_flight: Batch | None = None
         self._running = False
         self._stopped = False
-        self._idle = anyio.Event()
+        self._idle: anyio.Event | None = None
         self._last = 0.0
 
     @property
@@ -111,7 +111,6 @@ class Commits:
         services.queue.add(len(verdict.update))
         if not self._running:
             self._running = True
-            self._idle = anyio.Event()
             services.start(self._run, fail=lambda fault: self._fail(Failed(fault), set()))
 
     def halt(self) -> None:
@@ -124,6 +123,8 @@ class Commits:
     async def finish(self) -> None:
         """Return once nothing is on its way any more."""
         if self._running:
+            # Made for who waits: most commits end unawaited.
+            self._idle = self._idle or anyio.Event()
             await self._idle.wait()
 
     async def _run(self) -> None:
@@ -135,7 +136,9 @@ class Commits:
             self._discard(Failed(error))
         finally:
             self._running = False
-            self._idle.set()
+            idle, self._idle = self._idle, None
+            if idle is not None:
+                idle.set()
 
     async def _commit(self) -> None:
         batch = self._pending
