@@ -176,7 +176,7 @@ class _Connection(Sending):
                 del frame
                 await self._refuse(self.peer.closing)
             if wire.is_step1(frame) and len(frame) <= self._limits.frame_bytes:
-                await self._services.states.wait()
+                await self._services.states.wait(self.peer.whose)
             began, pause = self._services.clock.monotonic(), 0.0
             refusal: RemoteFault | None = None
             try:

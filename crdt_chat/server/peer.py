@@ -154,9 +154,14 @@ class Peer:
     def _load(self, frame: bytes) -> None:
         """Count a large state until the writer has seen it leave our memory."""
         if self.states is not None and len(frame) >= LARGE_STATE:
-            self.states.take(frame)
+            self.states.take(frame, self.whose)
             self.large.append(frame)
             self.wake()
+
+    @property
+    def whose(self) -> tuple[str, str]:
+        """Tenant and user, whatever token she shows meanwhile."""
+        return self.grant.tenant, self.grant.user
 
     def leave(self) -> None:
         """It is not here any more: nothing is made for it, and no writer starts."""
@@ -168,7 +173,7 @@ class Peer:
         """Its states are not in our memory any more."""
         for frame in self.large:
             if self.states is not None:
-                self.states.give(frame)
+                self.states.give(frame, self.whose)
         self.large.clear()
 
     def stuck(self, now: float, patience: float) -> bool:

@@ -77,7 +77,7 @@ class Sending:
                 self._tasks.cancel_scope.cancel()
                 return
             elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
-                await self._services.states.wait()
+                await self._services.states.wait(peer.whose)
                 await self._room.catch_up(peer)
                 if not (peer.outbox.frames or peer.closing):
                     break

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVarTuple
+from typing import TypeAlias, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -87,38 +87,60 @@ class CommitQueue:
             await self._room.wait()
 
 
+Whose: TypeAlias = tuple[str, str]
+"""Tenant and user."""
+
+Share: TypeAlias = str | Whose | None
+"""Everybody's, a tenant's or a user's."""
+
+
 @dataclass(slots=True)
 class StateShare:
     """State frames on their way to readers, in bytes, for the process; over `limit` joiners wait.
 
-    A frame that many readers share is in memory once, and counts once.
+    A frame that many readers share is in memory once, and counts once. One tenant's may be three quarters,
+    one user's one, before theirs wait: readers who take theirs slowly on purpose keep nobody else out.
     """
 
     limit: int
-    bytes: int = 0
-    _readers: Counter[int] = field(default_factory=Counter)
+    _bytes: Counter[Share] = field(default_factory=Counter)
+    _readers: Counter[tuple[int, Share]] = field(default_factory=Counter)
     _room: anyio.Event = field(default_factory=anyio.Event)
 
-    def take(self, frame: Frame) -> None:
-        """Somebody is sent this frame, and keeps it until `give`."""
-        self._readers[id(frame)] += 1
-        if self._readers[id(frame)] == 1:
-            self.bytes += len(frame)
+    @property
+    def bytes(self) -> int:
+        """What is on its way to anybody."""
+        return self._bytes[None]
 
-    def give(self, frame: Frame) -> None:
+    def take(self, frame: Frame, whose: Whose) -> None:
+        """Somebody (tenant and user) is sent this frame, and keeps it until `give`."""
+        for share in (None, whose[0], whose):
+            self._readers[id(frame), share] += 1
+            if self._readers[id(frame), share] == 1:
+                self._bytes[share] += len(frame)
+
+    def give(self, frame: Frame, whose: Whose) -> None:
         """One reader's copy has left our memory, or the reader is gone."""
-        self._readers[id(frame)] -= 1
-        if not self._readers[id(frame)]:
-            del self._readers[id(frame)]
-            self.bytes -= len(frame)
-        if self.bytes < self.limit:
-            self._room.set()
+        for share in (None, whose[0], whose):
+            self._readers[id(frame), share] -= 1
+            if not self._readers[id(frame), share]:
+                del self._readers[id(frame), share]
+                self._bytes[share] -= len(frame)
+                if not self._bytes[share]:
+                    del self._bytes[share]
+        self._room.set()
 
-    async def wait(self) -> None:
-        """Return once another frame may be made."""
-        while self.bytes >= self.limit:
+    async def wait(self, whose: Whose) -> None:
+        """Return once another frame may be made for this tenant's user."""
+        while self._is_full(whose):
             self._room = anyio.Event() if self._room.is_set() else self._room
             await self._room.wait()
+
+    def _is_full(self, whose: Whose) -> bool:
+        limit, taken = self.limit, self._bytes
+        return bool(taken) and (
+            taken[None] >= limit or taken[whose[0]] >= limit * 3 / 4 or taken[whose] >= limit / 4
+        )
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """What connections share: places for large messages, memory for states, sockets of an address."""
 
 import itertools
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -85,12 +86,12 @@ def test_a_share_below_one_message_still_takes_one() -> None:
 async def test_joiners_wait_while_too_many_states_are_on_their_way() -> None:
     share = StateShare(LARGE_STATE)
     peer = Peer(1, GRANT, Outbox(1), states=share)
-    await share.wait()
+    await share.wait(("t", "bob"))
     peer.state(binary_frame(b"x" * LARGE_STATE), 1)
     came = []
 
     async def join(number: int) -> None:
-        await share.wait()
+        await share.wait(("t", "bob"))
         came.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -103,11 +104,46 @@ async def test_joiners_wait_while_too_many_states_are_on_their_way() -> None:
     assert share.bytes == 0
 
 
+def reading(share: StateShare, tenant: str, user: str, frame: bytes) -> Peer:
+    """Somebody to whom a large state is on its way, and who takes none of it."""
+    grant = replace(GRANT, tenant=tenant, user=user)
+    peer = Peer(1, grant, Outbox(1), states=share, write=lambda _frame: True)
+    peer.state(frame, 1)
+    return peer
+
+
+async def waits(share: StateShare, tenant: str, user: str) -> bool:
+    with anyio.move_on_after(0.01) as scope:
+        await share.wait((tenant, user))
+    return scope.cancelled_caught
+
+
+async def test_readers_who_take_nothing_keep_only_their_own_out() -> None:
+    """One user's many sockets her own, one tenant's many users their own; what is shared counts once."""
+    share = StateShare(40 * LARGE_STATE)
+    frames = [binary_frame(bytes([number]) * LARGE_STATE) for number in range(30)]
+    peers = [reading(share, "evil", "eve", frame) for frame in frames[:10]]
+    assert await waits(share, "evil", "eve")
+    assert not await waits(share, "evil", "ada")
+    peers += [reading(share, "evil", f"user {number}", frames[number]) for number in range(10, 30)]
+    assert await waits(share, "evil", "ada")
+    assert not await waits(share, "good", "eve")
+    # All of a page's readers have one and the same frame.
+    peers += [reading(share, "good", f"user {number}", frames[0]) for number in range(100)]
+    assert not await waits(share, "good", "user 1")
+    for peer in peers:
+        peer.unload()
+    assert not await waits(share, "evil", "eve")
+    assert share.bytes == 0
+    assert not share._bytes
+    assert not share._readers
+
+
 async def test_small_states_are_not_counted() -> None:
     share = StateShare(1)
     peer = Peer(1, GRANT, Outbox(1), states=share)
     peer.state(binary_frame(b"x" * (LARGE_STATE - 20)), 1)
-    await share.wait()
+    await share.wait(("t", "bob"))
 
 
 async def test_who_takes_a_large_frame_slowly_is_not_stuck() -> None:
