@@ -143,10 +143,18 @@ def test_a_moderator_needs_no_mouse(reader, demo):
     ada.await_text("Is it?")
 
 
-def test_a_link_that_is_no_good_opens_nothing(reader, demo):
-    mod = reader("", http=demo.http, fragment=demo.fragment[:-6] + "AAAAAA", live=False)
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda link: link[:-6] + "AAAAAA", "the token is not signed"),
+        (lambda _link: "moderator=gibberish", "that is no token"),
+        (lambda _link: "moderator=a.b.c", "that is no token"),
+    ],
+)
+def test_a_link_that_is_no_good_opens_nothing(reader, demo, spoil, why):
+    mod = reader("", http=demo.http, fragment=spoil(demo.fragment), live=False)
     mod.await_link("refused")
-    assert "You are no longer signed in. (4401: the token is not signed" in mod.strip()
+    assert f"You are no longer signed in. (4401: {why}" in mod.strip()
     assert mod.page.locator(".desk").count() == 0
 
 

@@ -9,13 +9,23 @@ export const TONES = 8
 
 /** The person of a token; else `?user=ada&name=Ada` of the page's address, or a made-up reader that this browser keeps. */
 export function thisReader (search: URLSearchParams, token: string | null): Reader {
-  if (token !== null) {
-    const { sub, name = sub } = JSON.parse(atob(token.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/')))
-    return { id: sub, name }
-  }
+  const person = token === null ? null : personOf(token)
+  if (person !== null) return person
   const given = search.get('user')
   const id = given ?? keptId()
   return { id, name: search.get('name') ?? nameOf(id) }
+}
+
+/** Whose token it says to be (the server finds out); null for what is no token. */
+function personOf (token: string): Reader | null {
+  try {
+    const claims = atob(token.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/'))
+    const bytes = Uint8Array.from(claims, (char) => char.charCodeAt(0))
+    const { sub, name = sub } = JSON.parse(new TextDecoder().decode(bytes))
+    return { id: String(sub), name: String(name) }
+  } catch {
+    return null
+  }
 }
 
 /** Lets a link open the page as somebody else each time. */
