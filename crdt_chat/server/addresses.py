@@ -1,6 +1,7 @@
-"""How many sockets one network address has open, whatever they speak."""
+"""How many sockets one network address has open, whatever they speak, and what counts as one."""
 
 from collections import Counter
+from ipaddress import IPv6Address
 
 from crdt_chat.errors import TryLater
 from crdt_chat.server.channel import Event
@@ -43,4 +44,17 @@ class Counted:
 
 def _address(scope: Event) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    return place_of(str(client[0])) if client else ""
+
+
+def place_of(address: str) -> str:
+    """What is counted as one address: of IPv6 the /64, all of which one machine has (RFC 4291, 2.5.1)."""
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{IPv6Address(int(found) >> 64 << 64)}/64"

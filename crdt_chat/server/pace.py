@@ -4,6 +4,7 @@ import anyio
 
 from crdt_chat.errors import RateLimited
 from crdt_chat.identity import Grant
+from crdt_chat.server.addresses import place_of
 from crdt_chat.server.rate import Bucket
 from crdt_chat.server.services import Services
 
@@ -24,7 +25,7 @@ class Pace:
         settings = self._services.config.tenant(grant.tenant)
         rate = limits.operations_per_s if settings is None else settings.operations_per_s
         burst = limits.operations_burst if settings is None else settings.operations_burst
-        key = (grant.tenant, address)
+        key = (grant.tenant, place_of(address))
         bucket = self._buckets.pop(key, None) or Bucket(rate, burst, since=clock.monotonic())
         self._buckets[key] = bucket
         if len(self._buckets) > MOST_ADDRESSES:

@@ -9,7 +9,7 @@ import pytest
 from crdt_chat.errors import TryLater
 from crdt_chat.identity import Grant, Role
 from crdt_chat.protocol.outbox import Outbox
-from crdt_chat.server.addresses import Addresses
+from crdt_chat.server.addresses import Addresses, place_of
 from crdt_chat.server.channel import binary_frame
 from crdt_chat.server.intake import Intake
 from crdt_chat.server.peer import LARGE_STATE, Peer
@@ -166,3 +166,25 @@ def test_the_sockets_of_an_address_are_counted_while_they_are_open() -> None:
                 addresses.check(scope)
             addresses.check({"client": ("192.0.2.2", 5)})
         addresses.check(scope)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.1", "192.0.2.1"), ("", ""), ("testclient", "testclient"), ("a:b", "a:b"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"), ("::1", "::/64"), ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)  # fmt: skip
+def test_a_machine_with_many_addresses_of_ipv6_is_one(address: str, place: str) -> None:
+    assert place_of(address) == place
+
+
+def test_the_sockets_of_a_network_of_ipv6_are_counted_together() -> None:
+    addresses = Addresses(1)
+    with addresses.counted({"client": ("2001:db8::1", 5)}):
+        with addresses.counted({"client": ("2001:db8::2", 5)}), pytest.raises(TryLater):
+            addresses.check({"client": ("2001:db8::3", 5)})
+        addresses.check({"client": ("2001:db8:0:1::3", 5)})
+    assert not addresses._sockets
