@@ -11,8 +11,8 @@ from sockets import Crowd
 EDITS = 8
 """Seconds for which an open page is written to before it is weighed."""
 
-FOLDED_S = 20.0
-"""Seconds after which what our server gives up first has been given back to the system."""
+TRIMMED_S = 20.0
+"""Seconds after which what our server has freed has been given back to the system, as far as it can be."""
 
 
 async def filled(
@@ -86,7 +86,7 @@ async def open_pages(
 ) -> Figures:
     """KiB that an open page costs, one reader on each: while written to, and (ours) once it is quiet.
 
-    While written to means once a second: what ours has not seen written for 3 s it keeps encoded.
+    While written to means once a second; after a minute without a write ours keeps a page packed.
     """
     author, updates = page(seed, annotations)
     for _ in range(EDITS):
@@ -100,8 +100,8 @@ async def open_pages(
         for update in updates:
             socket.write(update)
         await asyncio.sleep(0.01)
-    # Until these pages are at rest: else what they give up would be taken from the others' cost.
-    await asyncio.sleep(FOLDED_S if quiet_s else 2.0)
+    # What writing them took for a moment is given back by then.
+    await asyncio.sleep(TRIMMED_S if quiet_s else 2.0)
     crowd = Crowd(server.kind, server.port)
     readers = await gather([crowd.join(f"p{n}", "author", 99, keep=False) for n in range(count)])
     await crowd.synced()
@@ -118,7 +118,7 @@ async def open_pages(
     cost = (server.memory() - before) / 1024 / count
     more = {}
     if quiet_s and server.kind.name in ("ours", "before"):
-        await asyncio.sleep(FOLDED_S)
+        await asyncio.sleep(TRIMMED_S)
         more["KiB after 20 s"] = (server.memory() - before) / 1024 / count
         await asyncio.sleep(quiet_s)
         more["quiet KiB"] = (server.memory() - before) / 1024 / count
