@@ -77,7 +77,6 @@ class Content:
             if arrival.lacks:
                 raise PageBroken("the stored page is incomplete")
             outgoing = assemble(arrival, self.index, 0)
-            outgoing.write()
             self._carry_out(arrival, outgoing)
         except (Malformed, ValueError) as error:
             raise PageBroken("the stored page is not one that this gate wrote") from error
@@ -89,14 +88,14 @@ class Content:
 
     def _carry_out(self, arrival: Arrival, outgoing: Outgoing) -> None:
         self._vector = None
-        for client, section in outgoing.sections.items():
-            lengths = [struct.length for struct in outgoing.structs[client]]
-            self.document.append(client, section, lengths)
-        for unit in learn(arrival, self.index):
+        for client, run in outgoing.structs.items():
+            self.document.append(client, run)
+        for unit in outgoing.gone:
             self.document.drop(unit)
+        learn(arrival, self.index)
 
     def apply(self, arrival: Arrival, verdict: Verdict, outgoing: Outgoing) -> None:
-        """Carry out a verdict, of which `outgoing` is the update, encoded already.
+        """Carry out a verdict, of which `outgoing` is the update.
 
         Raises UpdateBroken if the document does not have what the index says.
         """

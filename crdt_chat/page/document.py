@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from crdt_chat.errors import UpdateBroken
 from crdt_chat.page.cell import extended, has_value, joins, rest_of, tombstone, value_of
-from crdt_chat.page.update import Id, Section, encoded_uint, joined
+from crdt_chat.page.update import Id, Struct, encoded_uint, joined, written
 from crdt_chat.page.verdict import Json
 
 
@@ -26,18 +26,17 @@ class Column:
         self.end = 0
         self._deletions: bytes | None = b""
 
-    def append(
-        self, client: int, clock: int, cells: Sequence[bytes], lengths: Sequence[int]
-    ) -> None:
-        """Add the next structs, of so many units each. Raises UpdateBroken if clocks are missing."""
-        if clock != self.end:
+    def append(self, client: int, run: Sequence[Struct]) -> None:
+        """Add the next structs. Raises UpdateBroken if clocks are missing."""
+        if run[0].clock != self.end:
             raise UpdateBroken("structs that do not follow each other")
-        for cell, length in zip(cells, lengths, strict=True):
+        for struct in run:
+            cell = written(struct)
             self.firsts.append(self.end)
             self.cells.append(cell)
-            self.end += length
+            self.end += struct.length
             if not has_value(cell):
-                self._absorb(client, len(self.cells) - 1, length)
+                self._absorb(client, len(self.cells) - 1, struct.length)
 
     def _absorb(self, client: int, place: int, length: int) -> bool:
         """Let the struct before this one, which has no value, take it in if they are one."""
@@ -96,12 +95,12 @@ class Document:
     def __init__(self) -> None:
         self._columns: dict[int, Column] = {}
 
-    def append(self, client: int, section: Section, lengths: Sequence[int]) -> None:
-        """Add a client's next structs, of so many units each. Raises UpdateBroken."""
+    def append(self, client: int, run: Sequence[Struct]) -> None:
+        """Add a client's next structs. Raises UpdateBroken."""
         column = self._columns.get(client)
         if column is None:
             column = self._columns[client] = Column()
-        column.append(client, *section, lengths)
+        column.append(client, run)
 
     def drop(self, unit: Id) -> None:
         """Take the value of a unit out. Raises UpdateBroken if it has none."""

@@ -6,7 +6,7 @@
 from crdt_chat.page.arrival import Arrival
 from crdt_chat.page.draft import Draft, covers
 from crdt_chat.page.index import BURNT, MENDED, OFF, Index, Owner
-from crdt_chat.page.update import Gc, Id, Item, Section, Struct, Update, assembled, written
+from crdt_chat.page.update import Gc, Id, Item, Struct, Update, encode
 from crdt_chat.page.verdict import Change, Repair
 
 
@@ -15,10 +15,10 @@ class Outgoing:
 
     refused: (client, clock, length, repair) of every GC that stands for refused structs. altered: the
     sender's own bytes did not say just this, so that she must get it, too. changes: the net effects, in
-    the order in which the update names them. sections: the structs as `write` has written them.
+    the order in which the update names them. gone: the units whose values are no longer.
     """
 
-    __slots__ = ("altered", "changes", "deleted", "refused", "sections", "structs")
+    __slots__ = ("altered", "changes", "deleted", "gone", "refused", "structs")
 
     def __init__(self) -> None:
         self.structs: dict[int, list[Struct]] = {}
@@ -26,20 +26,14 @@ class Outgoing:
         self.refused: list[tuple[int, int, int, Repair]] = []
         self.altered = False
         self.changes: list[Change] = []
-        self.sections: dict[int, Section] = {}
+        self.gone: list[Id] = []
 
     def encode(self, came: Update) -> bytes:
         """The canonical update; b"" for nothing at all."""
-        self.write()
         # Most goes on just as it came. Items are equal only if their bytes are, too: `raw` is of them.
         if came.raw and self.structs == came.structs and self.deleted == came.deleted:
             return came.raw
-        return assembled(self.sections, self.deleted) if self.structs or self.deleted else b""
-
-    def write(self) -> None:
-        """Write the structs, each for itself."""
-        for client, run in self.structs.items():
-            self.sections[client] = (run[0].clock, list(map(written, run)))
+        return encode(self.structs, self.deleted) if self.structs or self.deleted else b""
 
     def delete(self, client: int, first: int, length: int = 1) -> None:
         """Add a range to the delete set."""
@@ -140,7 +134,7 @@ def _refuse(outgoing: Outgoing, item: Item, draft: Draft) -> None:
 
 
 def _conclude(outgoing: Outgoing, draft: Draft) -> None:
-    """What the update does to one entry in the end: its deletion, and its change."""
+    """What the update does to one entry in the end: its deletion, its change, and whether the value goes."""
     entry, lives, after = draft.entry, draft.lives(), None
     if lives and draft.effect == "write" and draft.fate == "kept":
         after = draft.after
@@ -148,23 +142,21 @@ def _conclude(outgoing: Outgoing, draft: Draft) -> None:
         # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
         outgoing.delete(entry.client, entry.last)
         outgoing.altered = outgoing.altered or not draft.removes
+    if entry is not None and draft.live and (draft.leaf is not None or not lives):
+        outgoing.gone.append(entry.leaf())
     if after is not None or (draft.live and not lives):
         outgoing.changes.append(Change(draft.root, draft.name, draft.before, after))
 
 
-def learn(arrival: Arrival, index: Index) -> list[Id]:
-    """Let the index know what was applied. Returns the units whose values are gone with it."""
-    gone: list[Id] = []
+def learn(arrival: Arrival, index: Index) -> None:
+    """Let the index know what was applied."""
     for (root, name), draft in arrival.drafts.items():
         if draft.fate != "gc":
             if draft.rivals:
                 index.rivals[root, name] = index.rivals.get((root, name), 0) + draft.rivals
-            before = draft.entry.leaf() if draft.entry is not None and draft.live else None
             entry = draft.commit()
             if draft.entry is None:
                 index.entries[root][name] = draft.entry = entry
-            elif before is not None and not (entry.live and entry.leaf() == before):
-                gone.append(before)
     for client, placed in arrival.placed.items():
         runs = index.of(client)
         for struct, draft_of_it, number in placed:
@@ -174,4 +166,3 @@ def learn(arrival: Arrival, index: Index) -> list[Id]:
             elif draft_of_it is not None and draft_of_it.mended:
                 owner = MENDED
             runs.append(owner, number, struct.length)
-    return gone

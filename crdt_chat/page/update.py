@@ -272,23 +272,11 @@ def encode(
 
     `structs` per client in the order of their clocks, without holes; `deleted` in any order.
     """
-    sections = {client: (run[0].clock, list(map(written, run))) for client, run in structs.items()}
-    return assembled(sections, deleted)
-
-
-Section: TypeAlias = tuple[int, Sequence[bytes]]
-"""The first clock of one client's structs, and each of them as it is written."""
-
-
-def assembled(
-    sections: Mapping[int, Section], deleted: Mapping[int, Collection[tuple[int, int]]]
-) -> bytes:
-    """The canonical update of structs that are written already, per client; arguments as `encode`."""
-    parts = [encoded_uint(len(sections))]
-    for client in sorted(sections, reverse=True):
-        clock, cells = sections[client]
-        parts += (encoded_uint(len(cells)), encoded_uint(client), encoded_uint(clock))
-        parts += cells
+    parts = [encoded_uint(len(structs))]
+    for client in sorted(structs, reverse=True):
+        run = structs[client]
+        parts += (encoded_uint(len(run)), encoded_uint(client), encoded_uint(run[0].clock))
+        parts += map(written, run)
     parts.append(encoded_uint(len(deleted)))
     for client in sorted(deleted, reverse=True):
         ranges = joined(deleted[client])
