@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from crdt_chat.page.lib0 import read_any, read_uint
+from crdt_chat.page.lib0 import read_any, read_client, read_uint
 from crdt_chat.page.order import cut
 from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import (
@@ -58,7 +58,7 @@ def rest_of(cell: bytes, client: int, first: int, clock: int) -> bytes:
 def _head(cell: bytes) -> int:
     """Where the content of an item begins: its length."""
     if cell[0] & ORIGIN:
-        return read_uint(cell, read_uint(cell, 1)[1])[1]
+        return read_client(cell, 1)[2]
     at = 2
     for _name in ("root", "name"):
         size, at = read_uint(cell, at)

@@ -28,13 +28,14 @@ class Column:
 
     def append(self, client: int, run: Sequence[Struct]) -> None:
         """Add the next structs. Raises UpdateBroken if clocks are missing."""
-        if run[0].clock != self.end:
+        end = self.end
+        if run[0].clock != end:
             raise UpdateBroken("structs that do not follow each other")
         for struct in run:
             cell = written(struct)
-            self.firsts.append(self.end)
+            self.firsts.append(end)
             self.cells.append(cell)
-            self.end += struct.length
+            self.end = end = end + struct.length
             if not has_value(cell):
                 self._absorb(client, len(self.cells) - 1, struct.length)
 
@@ -50,8 +51,9 @@ class Column:
 
     def place_of(self, clock: int) -> int:
         """The place of the item that holds this unit's value. Raises UpdateBroken if none does."""
-        place = bisect_right(self.firsts, clock) - 1
-        if place < 0 or self.firsts[place] != clock or not has_value(self.cells[place]):
+        firsts = self.firsts
+        place = bisect_right(firsts, clock) - 1
+        if place < 0 or firsts[place] != clock or not has_value(self.cells[place]):
             raise UpdateBroken("a value that the index knows of is not there")
         return place
 
@@ -104,12 +106,14 @@ class Document:
 
     def drop(self, unit: Id) -> None:
         """Take the value of a unit out. Raises UpdateBroken if it has none."""
-        self._columns[unit[0]].drop(*unit)
+        client, clock = unit
+        self._columns[client].drop(client, clock)
 
     def read(self, unit: Id) -> Json:
         """The value of a unit. Raises UpdateBroken if it has none."""
-        column = self._columns[unit[0]]
-        return value_of(column.cells[column.place_of(unit[1])])
+        client, clock = unit
+        column = self._columns[client]
+        return value_of(column.cells[column.place_of(clock)])
 
     def since(self, known: Mapping[int, int]) -> bytes:
         """What a peer with this state vector lacks, as one update; all that is deleted is said anew."""

@@ -16,7 +16,8 @@ def trim(update: Update, index: Index) -> dict[int, Sequence[Struct]] | None:
     """
     found: dict[int, Sequence[Struct]] = {}
     for client, structs in update.structs.items():
-        end = index.next(client)
+        runs = index.runs.get(client)
+        end = 0 if runs is None else runs.end
         fresh: Sequence[Struct] = structs
         if structs[0].clock < end:
             fresh = [

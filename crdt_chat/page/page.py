@@ -231,7 +231,7 @@ class Page:
         update = outgoing.encode(arrival.update)
         if not update and not refused:
             return Verdict("trimmed")
-        rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused)
+        rows = GateRows(arrival.claimed, hearing.new_entities(), outgoing.refused, [], [], [])
         keys = _keys(arrival)
         changes, altered = tuple(outgoing.changes), outgoing.altered
         verdict = Verdict("accepted", keys, "none", (), update, altered, changes, rows)

@@ -296,10 +296,10 @@ def encoded_uint(number: int) -> bytes:
 
 def written(struct: Struct) -> bytes:
     """One struct as it stands in an update."""
-    if type(struct) is Item and struct.raw is not None:
-        return struct.raw
     if type(struct) is not Item:
         return (b"\x00" if type(struct) is Gc else b"\x0a") + encoded_uint(struct.length)
+    if struct.raw is not None:
+        return struct.raw
     origin, values = struct.origin, struct.values
     out = bytearray()
     content = DELETED if values is None else ANY
