@@ -37,7 +37,6 @@ class Hearing:
         "arrival",
         "comments",
         "content",
-        "encoded",
         "full",
         "hides",
         "latest",
@@ -60,7 +59,6 @@ class Hearing:
         self.user = grant.user
         self.powers = powers_of(grant.role, limits)
         self.moderates = self.powers.moderates
-        self.encoded = encode_user(grant.user)
         self.limits = limits
         self.annotations = self.ledger.annotations
         self.comments = self.ledger.comments
@@ -73,6 +71,11 @@ class Hearing:
         self._lifted: set[tuple[str, str]] = set()
         self._entered: set[str] = set()
         self._reacting: dict[str, int] = {}
+
+    @property
+    def encoded(self) -> str:
+        """The user as she stands in names."""
+        return encode_user(self.user)
 
     def recall(self, draft: Draft) -> None:
         """Look up the value that a draft is about to end or to replace."""

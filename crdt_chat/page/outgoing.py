@@ -138,12 +138,13 @@ def _conclude(outgoing: Outgoing, draft: Draft) -> None:
     entry, lives, after = draft.entry, draft.lives(), None
     if lives and draft.effect == "write" and draft.fate == "kept":
         after = draft.after
-    if entry is not None and draft.live and (draft.removes or draft.swept):
-        # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
-        outgoing.delete(entry.client, entry.last)
-        outgoing.altered = outgoing.altered or not draft.removes
-    if entry is not None and draft.live and (draft.leaf is not None or not lives):
-        outgoing.gone.append(entry.leaf())
+    if entry is not None and draft.live:
+        if draft.removes or draft.swept:
+            # The live leaf, where the sender deleted it, or where a deletion sweeps it away.
+            outgoing.delete(entry.client, entry.last)
+            outgoing.altered = outgoing.altered or not draft.removes
+        if draft.leaf is not None or not lives:
+            outgoing.gone.append((entry.client, entry.last))
     if after is not None or (draft.live and not lives):
         outgoing.changes.append(Change(draft.root, draft.name, draft.before, after))
 

@@ -13,6 +13,7 @@ from crdt_chat.page.draft import Draft
 from crdt_chat.page.erasure import digest
 from crdt_chat.page.hearing import Hearing
 from crdt_chat.page.layout import PAGE, annotation_of, entity_of, is_name, is_root, user_of
+from crdt_chat.page.ledger import past_in
 from crdt_chat.page.values import Fault
 
 Rule = Callable[[Hearing, Draft], Fault | None]
@@ -128,7 +129,7 @@ def _judge_entity(hearing: Hearing, draft: Draft, *, moderators: bool) -> Fault 
     What is new must not be made later than clocks differ; any past will do.
     """
     value = draft.after
-    past = hearing.past_of(draft.name)
+    past = past_in(draft.before) if draft.live else hearing.past_of(draft.name)
     if past is None and value["created"] > hearing.latest:
         return AHEAD
     creator = hearing.creator(draft.name) if past is None else past.creator

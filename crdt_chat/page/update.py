@@ -118,7 +118,9 @@ def decode(data: bytes, read: Reader = read_any) -> Update:
 
 def _read_structs(data: bytes, read_value: Reader) -> tuple[dict[int, list[Struct]], int, bool]:
     """The structs, where they end, and whether they are written as we write them."""
-    sections, at = read_uint(data, 0)
+    sections, at = data[0], 1
+    if sections > 127:
+        sections, at = read_uint(data, 0)
     found: dict[int, list[Struct]] = {}
     exact, above = True, MAX_INTEGER + 1
     for _ in range(sections):
@@ -225,7 +227,10 @@ def read_struct(cell: bytes, client: int, clock: int, read: Reader) -> Struct:
 
 def _read_deleted(data: bytes, at: int) -> tuple[Ranges, int, bool]:
     """The delete set, where it ends, and whether it is written as we write it."""
-    sections, at = read_uint(data, at)
+    sections = data[at]
+    at += 1
+    if sections > 127:
+        sections, at = read_uint(data, at - 1)
     found: Ranges = {}
     tidy, above = True, MAX_INTEGER + 1
     for _ in range(sections):
