@@ -126,7 +126,7 @@ class Draft:
         stretch = self.entry.stretch(number)
         if stretch is None or number < self._kept - 1:
             return stretch
-        return stretch._replace(last=self._kept_last)
+        return Stretch(stretch.client, stretch.first, self._kept_last)
 
     def _beats(self, item: Item, origin: Id, number: int) -> bool:
         client, clock = origin
@@ -150,7 +150,7 @@ class Draft:
             self._grown.clear()
         else:
             del self._grown[number - self._kept + 1 :]
-            self._grown[-1] = self._grown[-1]._replace(last=last)
+            self._grown[-1].last = last
 
     def _extend(self, item: Item) -> int:
         """Add the item at the end of the branch, to the last stretch where it continues it."""
@@ -159,7 +159,7 @@ class Draft:
         if item.origin != (item.client, item.clock - 1):
             self._grown.append(Stretch(item.client, item.clock, last))
         elif self._grown:
-            self._grown[-1] = self._grown[-1]._replace(last=last)
+            self._grown[-1].last = last
         else:
             self._kept_last = last
         return self._kept + len(self._grown) - 1
@@ -198,7 +198,10 @@ class Draft:
         entry = self.entry
         if entry is None:
             *above, leaf = self._grown
-            return Entry(self.root, self.name, self.lives(), *leaf, above or None)
+            first, last = leaf.first, leaf.last
+            return Entry(
+                self.root, self.name, self.lives(), leaf.client, first, last, above or None
+            )
         entry.live = self.lives()
         if self.leaf is None:
             return entry
@@ -208,8 +211,9 @@ class Draft:
         else:
             del branch[self._kept :]
             if branch:
-                branch[-1] = branch[-1]._replace(last=self._kept_last)
+                branch[-1].last = self._kept_last
         branch += self._grown
-        entry.client, entry.first, entry.last = branch.pop()
+        leaf = branch.pop()
+        entry.client, entry.first, entry.last = leaf.client, leaf.first, leaf.last
         entry.above = branch or None
         return entry

@@ -19,7 +19,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from crdt_chat.page.update import Id
 
 
-class Stretch(NamedTuple):
+@dataclass(slots=True)
+class Stretch:
     """Units `first` to `last` of one client, each hanging on the one before."""
 
     client: int
