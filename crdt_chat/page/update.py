@@ -9,7 +9,7 @@ sends which uses maps only: Malformed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from crdt_chat.errors import Malformed
 from crdt_chat.page.lib0 import (
@@ -81,7 +81,8 @@ Ranges: TypeAlias = dict[int, list[tuple[int, int]]]
 """Per client the (first, end) of ranges of clocks, ascending and disjoint."""
 
 
-class Update(NamedTuple):
+@dataclass(slots=True)
+class Update:
     """`structs` per client in the order of their clocks, without holes; `deleted` the delete set.
 
     raw: its bytes, if they are exactly those that `encode` gives.

@@ -35,7 +35,8 @@ def shown(state: bytes) -> Iterator[tuple[str, str, Json]]:
     # Loaded when it is needed: a server that starts does without.
     from pycrdt._pycrdt import Doc
 
-    structs, deleted, _ = decode(state, skip_any)
+    update = decode(state, skip_any)
+    structs, deleted = update.structs, update.deleted
     everything = {client: [(0, _end(run))] for client, run in structs.items()}
     try:
         doc = Doc(0, None, None)

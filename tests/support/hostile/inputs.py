@@ -94,7 +94,7 @@ class Inputs:
 
     def _bent(self, recorded: Update) -> bytes:
         """A recorded update with a few fields of its structs changed, encoded anew."""
-        structs, deleted, _ = recorded
+        structs, deleted = recorded.structs, recorded.deleted
         moved = (
             self._moved(structs)
             if self.rng.random() < 0.6

@@ -100,7 +100,8 @@ def test_a_peer_that_knows_any_part_is_given_the_rest(seed: int) -> None:
         known = {client: luck.randrange(end + 1) for client, end in ends.items()}
         known = {client: clock for client, clock in known.items() if clock}
         diff = page.diff(encode_vector(known))
-        found, deleted, _ = decode(diff)
+        update = decode(diff)
+        found, deleted = update.structs, update.deleted
         assert {client: run[0].clock for client, run in found.items()} == {
             client: known.get(client, 0) for client, end in ends.items() if known.get(client) != end
         }
@@ -117,7 +118,8 @@ def test_a_peer_that_was_there_until_some_moment_is_told_the_rest(
     page = page_of(structs)[0]
     monkeypatch.setattr(yjs, "STRUCTS", 7)
     doc: Doc[Any] = Doc()
-    for piece in yjs.pieces(*decode(page.state())[:2]):
+    whole = decode(page.state())
+    for piece in yjs.pieces(whole.structs, whole.deleted):
         late: Doc[Any] = Doc()
         late.apply_update(doc.get_update())
         late.apply_update(page.diff(late.get_state()))
@@ -132,7 +134,8 @@ def test_who_edits_a_comment_again_and_again_leaves_one_struct_behind() -> None:
         edit = replace(comment(70, clock, "", f"text {clock}"), origin=(70, clock - 1))
         update = encode({70: [edit]}, {70: [(clock - 1, clock)]})
         assert page.receive(update, "update", ADA, 1).kind == "accepted"
-    structs, deleted, _ = decode(page.state())
+    update = decode(page.state())
+    structs, deleted = update.structs, update.deleted
     assert [(struct.clock, struct.length) for struct in structs[70]] == [(0, 39), (39, 1)]
     assert deleted == {70: [(0, 39)]}
     assert b"text 38" not in page.state()

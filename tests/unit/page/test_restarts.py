@@ -121,14 +121,14 @@ def meaning(update: bytes) -> Any:
     """The update without the order of properties, which yrs does not keep."""
     if not update:
         return None
-    structs, deleted, _ = decode(update)
+    found = decode(update)
     plain = {
         client: [
             replace(struct, raw=None) if isinstance(struct, Item) else struct for struct in run
         ]
-        for client, run in structs.items()
+        for client, run in found.structs.items()
     }
-    return plain, deleted
+    return plain, found.deleted
 
 
 def outcome(page: Page, data: bytes, sync: Any, hand: Hand) -> Verdict | None:
