@@ -16,15 +16,16 @@ def claim(
 
     "A Yjs client id belongs to the user of the first connection that announces it; an unannounced one
     (an earlier page load) to the user whom its values name." One whose values name nobody is taken this
-    once, and stays nobody's. Of somebody who may only read, bare clocks are nobody's either: they would say
-    nothing, and stay on the page for ever.
+    once, and stays nobody's. Of somebody who may only read, bare clocks of an id that the page has nothing of
+    are nobody's either: they would say nothing, and stay on the page for ever. Where she has written before
+    her role was lowered they are taken: what she had sent ahead of that, or writes later, hangs on them.
     """
     user, writes = grant.user, POWERS[grant.role].writes
     claimed: list[tuple[int, str]] = []
     foreign: set[int] = set()
     for client, structs in found.items():
         owner = owners.get(client)
-        if not writes and Item not in map(type, structs):
+        if not writes and not structs[0].clock and Item not in map(type, structs):
             foreign.add(client)
             continue
         if owner == user:

@@ -294,6 +294,17 @@ def test_a_reader_leaves_no_bare_clocks_on_the_page(own: bool) -> None:
     assert table.page.receive(encode(clocks, {}), "step2", editor, NOW).kind == "accepted"
 
 
+def test_who_may_only_read_by_now_leaves_no_hole_in_her_clocks() -> None:
+    """What she wrote and took back offline comes as bare clocks; without them all after it is a gap."""
+    table = Table()
+    ada, _made, _said = thread(table)
+    ada.gc(2)
+    reader = grant("ada", role=Role.VIEWER)
+    assert table.page.receive(ada.data(), "step2", reader, NOW).kind == "accepted"
+    ada.set("comments", "a1/c2", comment("ada"))
+    assert ada.send("last").kind == "accepted"
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR, Role.MODERATOR])
 def test_an_update_brings_a_thousand_client_ids_and_no_more(role: Role) -> None:
     """Two million of them fit into one offline batch, and would fill the page for everybody, for ever."""
