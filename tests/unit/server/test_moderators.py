@@ -285,6 +285,27 @@ def test_what_is_erased_is_not_told_again() -> None:
     at_a_site(story)
 
 
+def test_what_is_erased_while_a_frame_waits_for_its_commit_is_not_told() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        await flag(site, "a1", "bob's words")
+        async with site.process.rooms.open(KEY) as room:
+            settled = room.settled
+
+            async def erasing() -> None:
+                await settled()
+                await site.disk.kept.moderation.erase("t", user="bob")
+                room.settled = settled  # type: ignore[method-assign]
+                site.process.rooms.services.moderators.erased("t")
+
+            room.settled = erasing  # type: ignore[method-assign]
+            mod = site.dial(MOD, watches=True)
+            await told(mod, counts=counts())
+        assert "bob" not in str(mod.controls("moderation"))
+
+    at_a_site(story)
+
+
 def test_a_store_that_does_not_answer_is_asked_again() -> None:
     async def story(site: Site) -> None:
         await site.write("a1")
