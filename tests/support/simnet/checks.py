@@ -67,6 +67,10 @@ class Durable:
             return lacking
         return self.before.never_had(update, deletions=deletions)
 
+    def ever(self, client: int) -> int:
+        """How many units of this client have been durable, in this epoch or before."""
+        return max(self.clocks[client], 0 if self.before is None else self.before.ever(client))
+
     def _delete(self, client: int, first: int, end: int) -> None:
         self.deleted.update((client, clock) for clock in range(first, end))
 
@@ -147,9 +151,15 @@ def check_leaving(link: Link, frame: bytes, durable: Durable) -> str:
 def check_saved(link: Link, frames: int, durable: Durable) -> None:
     """The client is told that its first frames are durable: they must be."""
     assert frames <= len(link.sent), "more frames are saved than were sent"
-    for update in link.sent[:frames]:
+    for update in map(decoded, link.sent[:frames]):
+        # "In a step 2 unknown delete ranges are ignored" (design 4): a tab may know another one's
+        # deletions, and wait itself for what they delete. Its own units are looked at all the same.
+        deleted = {
+            client: [(first, min(end, durable.ever(client))) for first, end in ranges]
+            for client, ranges in update.deleted.items()
+        }
         # What was refused is durable as tomb or GC; its deletions may have been ignored.
-        lacking = durable.never_had(decoded(update), deletions=not link.refused)
+        lacking = durable.never_had(Update(update.structs, deleted), deletions=not link.refused)
         assert lacking is None, f"acknowledged before it is durable: {lacking}"
 
 
