@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from crdt_chat.page.index import OFF, Burnt, Entry, Stretch
+from crdt_chat.page.index import OFF, Burnt, Contest, Entry, Stretch
 from crdt_chat.page.update import MAX_CLOCK, Id, Item, Ranges
 from crdt_chat.page.values import Fault
 from crdt_chat.page.verdict import Json
@@ -38,7 +38,7 @@ class Draft:
     burnt: what the origin is, if it is no entry's. items: the new structs. removes: the update deletes
     the live leaf. tip: the last unit of the new branch; leaf: the item that holds it, if it is new.
     effect, after, doubled: see `settle`. refusal, fate, mended: the outcome. swept: a deletion takes it.
-    rivals: how many of the items begin an entry that somebody had begun already.
+    rivals: how many of the items were written by somebody who did not know what else was there.
     """
 
     __slots__ = (
@@ -112,11 +112,27 @@ class Draft:
             self._kept = 0
             self._grown.clear()
         elif item.origin != self.tip:
+            # Nothing can stand yet beside what hangs on the item before it.
+            self.rivals += item.origin != self._previous()
             if not self._beats(item, item.origin, number):
                 return OFF
             self._cut(number, item.origin[1])
         self.leaf = item
         return self._extend(item)
+
+    def _previous(self) -> Id | None:
+        """The last unit of the item before the one that is being attached."""
+        if len(self.items) < 2:
+            return None
+        before = self.items[-2]
+        return before.client, before.clock + before.length - 1
+
+    def contest(self, before: Contest | None) -> Contest:
+        """How contested the entry is with these items; before: how contested it was, None for not at all."""
+        if before is None:
+            before = Contest(0 if self.entry is None else self.entry.depth(), 0)
+        items = before.items + len(self.items)
+        return Contest(items, before.steps + self.rivals * items)
 
     def _stretch(self, number: int) -> Stretch | None:
         """Stretch of the new branch, from the root down."""

@@ -60,6 +60,17 @@ class Entry:
         return Stretch(self.client, self.first, self.last) if number == len(above) else None
 
 
+class Contest(NamedTuple):
+    """What it costs Yjs to find the places of an entry's items: it looks at those that are there already.
+
+    items: how many there are. steps: at how many it looks, at most, where an item hangs on the end of no
+    branch; elsewhere it looks at none.
+    """
+
+    items: int
+    steps: int
+
+
 class Burnt(NamedTuple):
     """What stands where a Gc struct is: no entry. `mended` if its writer was rolled back for good."""
 
@@ -131,14 +142,14 @@ OFF: Final = 2**32 - 1
 class Index:
     """Every unit of the page. `entries` maps root -> name -> Entry, runs client id -> Runs.
 
-    rivals: of the few entries that several clients began at the same time, how often after the first.
+    contests: of the few entries that several wrote without knowing of each other, how contested.
     """
 
-    __slots__ = ("entries", "rivals", "runs")
+    __slots__ = ("contests", "entries", "runs")
 
     def __init__(self, roots: Iterable[str]) -> None:
         self.entries: dict[str, dict[str, Entry]] = {root: {} for root in roots}
-        self.rivals: dict[tuple[str, str], int] = {}
+        self.contests: dict[tuple[str, str], Contest] = {}
         self.runs: dict[int, Runs[Owner]] = {}
 
     def next(self, client: int) -> int:

@@ -153,8 +153,9 @@ def learn(arrival: Arrival, index: Index) -> None:
     """Let the index know what was applied."""
     for (root, name), draft in arrival.drafts.items():
         if draft.fate != "gc":
-            if draft.rivals:
-                index.rivals[root, name] = index.rivals.get((root, name), 0) + draft.rivals
+            contest = index.contests.get((root, name)) if index.contests else None
+            if draft.rivals or contest is not None:
+                index.contests[root, name] = draft.contest(contest)
             entry = draft.commit()
             if draft.entry is None:
                 index.entries[root][name] = draft.entry = entry

@@ -275,6 +275,33 @@ def test_an_entry_that_is_begun_again_and_again_stalls_nobody() -> None:
     assert hand.send().kind == "accepted"
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_long_chain_with_much_beside_it_stalls_nobody(late: bool) -> None:
+    """For each of them Yjs looks at all of the chain: 900 beside 20,000 took 5 s, at every reader.
+
+    late: what stands beside comes behind the chain for whoever joins, too.
+    """
+    table = Table()
+    unit = thread(table)[2]
+    low, high, other = (Hand(table, "ada", client) for client in (1_000_001, 1_000_002, 1_000_003))
+    for turn in range(2_000):
+        unit = (low, high)[turn % 2].item("comments", "a1/c1", None, unit)
+    high.set("comments", "a1/c1", comment("ada"), unit)
+    runs = {low.client: low.structs, high.client: high.structs}
+    deleted = low.deleted | high.deleted
+    assert high.send("step2", encode(runs, deleted)).kind == "accepted"
+    for _ in range(150 if late else 400):
+        if late:
+            other.item("comments", "a1/c1", None, (high.client, 1_000))
+        other.set("comments", "a1/c1", comment("ada"))
+    assert other.send().kind == "accepted"
+    table.restart()
+    for _ in range(400):
+        other.set("comments", "a1/c1", comment("ada"))
+    with pytest.raises(Malformed, match="side by side"):
+        other.send()
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_reader_leaves_no_bare_clocks_on_the_page(own: bool) -> None:
     """Under an id that she announced, or under ids that nobody has: nothing of it is applied or kept."""
