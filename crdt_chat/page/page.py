@@ -213,7 +213,10 @@ class Page:
         for (root, name), value in {
             (root, name): value for root, name, value in operations
         }.items():
-            draft = arrival.draft(root, name, index.entry(root, name))
+            entry = index.entry(root, name)
+            if value is None and entry is None:
+                continue
+            draft = arrival.draft(root, name, entry)
             if value is None:
                 draft.removes = draft.live
             else:

@@ -48,6 +48,15 @@ def test_a_write_is_all_or_nothing() -> None:
     assert table.page.write(operations[:1], grant("bob"), NOW).kind == "accepted"
 
 
+def test_to_remove_what_was_never_there_is_no_operation() -> None:
+    table = Table()
+    thread(table)
+    operations = [("closed", "a1", None), ("page", "title", "T")]
+    assert table.page.write(operations, MOD, NOW).keys == {"page/title": "accepted"}
+    assert table.page.write(operations[:1], MOD, NOW).kind == "trimmed"
+    assert table.content()["page/title"] == "T"
+
+
 def test_a_restore_keeps_the_past_of_others() -> None:
     table = Table()
     ada, made, said = thread(table)
