@@ -109,6 +109,9 @@ class Metrics:
         self._queued = Level("crdt_chat_commit_queue_updates", "Updates waiting for a commit")
         self.registry.register(self._queued)
         self._rebuilds = self._counter("page_rebuilds", "Pages rebuilt from the store")
+        self._unverified = self._counter(
+            "snapshots_unverified", "Snapshots not written, since they do not read back"
+        )
         self._events = self._tally("events", "Text-chat events written", "type")
 
     def _gauge(self, name: str, about: str, labels: Sequence[str] = ()) -> Gauge:
@@ -180,6 +183,10 @@ class Metrics:
     def page_rebuilt(self) -> None:
         """A page was rebuilt from the store after a failed apply or commit."""
         self._rebuilds.inc()
+
+    def unverified(self) -> None:
+        """A snapshot did not read back as the page says, and was not written."""
+        self._unverified.inc()
 
     def event_written(self, event_type: str, count: int = 1) -> None:
         """`count` text-chat events of one of the three types were committed."""

@@ -77,6 +77,7 @@ async def snapshot(room: Room, *, leaving: bool = False) -> bool:
     if data is None:
         where = {"tenant": room.key.tenant, "page": room.key.page, "seq": seq}
         room.snapshot_not_before = now + LONG_PAUSE_S
+        room.services.metrics.unverified()
         log.error("a snapshot does not read back as written: the log is kept", extra=where)
         return False
     room.snapshot_not_before = now + PAUSE_S

@@ -220,6 +220,10 @@ def test_a_snapshot_that_does_not_read_back_is_not_made_again_every_second(
         await anyio.sleep(100.0)
         tries = [record for record in caplog.records if "does not read back" in record.message]
         assert 1 <= len(tries) <= 3
+        count = site.room.services.metrics.registry.get_sample_value(
+            "crdt_chat_snapshots_unverified_total"
+        )
+        assert count == len(tries)
         assert site.room.page is page
         monkeypatch.undo()
         await anyio.sleep(100.0)
