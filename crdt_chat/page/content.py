@@ -90,8 +90,7 @@ class Content:
         self._vector = None
         for client, run in outgoing.structs.items():
             self.document.append(client, run)
-        for unit in outgoing.gone:
-            self.document.drop(unit)
+        self.document.drop(outgoing.gone)
         learn(arrival, self.index)
 
     def apply(self, arrival: Arrival, verdict: Verdict, outgoing: Outgoing) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pycrdt import Doc, Map
 
 from crdt_chat.identity import Grant, Role
-from crdt_chat.page import arrival, yjs
+from crdt_chat.page import arrival, document, yjs
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.page.update import Item, Ranges, Struct, decode, encode
@@ -142,6 +142,31 @@ def test_who_edits_a_comment_again_and_again_leaves_one_struct_behind() -> None:
     assert as_shown(page.state()) == dict(page.items("comments"))
     middle = decode(page.diff(encode_vector({70: 20}))).structs[70][0]
     assert replace(middle, raw=None) == Item(70, 20, 19, (70, 19), "", "", None)
+
+
+def test_many_values_that_go_at_once_leave_what_each_by_itself_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Comments of two clients, every third not edited; of one of them some stay."""
+    structs: dict[int, list[Struct]] = {70: [], 80: []}
+    for client, run in structs.items():
+        for clock in range(0, 60, 2):
+            second = replace(comment(client, clock + 1, ""), origin=(client, clock))
+            if clock % 3 == 0:
+                second = comment(client, clock + 1, f"a/{client}.{clock + 1}")
+            run += [comment(client, clock, f"a/{client}.{clock}"), second]
+    entry = Item(90, 0, 1, None, "deleted", "a/ada", ({"by": "ada", "at": 1},))
+    update = encode({90: [entry]}, {70: [(0, 40)], 80: [(3, 60)]})
+    states = []
+    for many in (0, 100):
+        monkeypatch.setattr(document, "MANY", many)
+        page = page_of(structs)[0]
+        assert page.receive(update, "update", ADA, 1).kind == "accepted"
+        assert as_shown(page.state()) == dict(page.items("comments")) != {}
+        states.append(page.state())
+    assert states[0] == states[1]
+    deleted = decode(states[0]).deleted
+    assert (deleted[70][0], deleted[80]) == ((0, 41), [(2, 60)])
 
 
 def test_a_page_of_several_clients_reads_back_as_its_snapshot() -> None:

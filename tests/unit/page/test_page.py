@@ -171,7 +171,7 @@ def test_a_page_that_failed_half_way_is_never_touched_again(
 def test_an_index_that_names_what_is_not_there_is_the_updates_fault() -> None:
     table = Table()
     ada, _made, said = thread(table)
-    table.page._content.document.drop(said)
+    table.page._content.document.drop([said])
     ada.set("comments", "a1/c1", comment("ada", "one"), said)
     with pytest.raises(UpdateBroken):
         ada.send()
