@@ -4,7 +4,7 @@
     who wins         index document content resting
     one update       page ownership arrival draft hearing judging rules values powers limits repair
                      outgoing verdict
-    beside it        ledger archive erasure rulings yjs
+    beside it        ledger archive erasure rulings yjs dropping
     names and ids    layout ids json_text
 
 docs/page.md explains them to somebody who has never seen the inside of Yjs.

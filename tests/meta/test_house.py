@@ -95,6 +95,14 @@ def test_the_map_names_only_what_exists():
         assert any(place.is_file() for place in places), name
 
 
+@pytest.mark.parametrize("room", ["crdt_chat/server", "crdt_chat/page", "store"])
+def test_every_module_is_on_the_map_of_its_room(room):
+    text = (ROOT / room / "__init__.py").read_text("utf-8")
+    shown = set(re.findall(r"\w+", ast.get_docstring(ast.parse(text)) or ""))
+    there = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+    assert there <= shown, f"{sorted(there - shown)} are missing in {room}/__init__.py"
+
+
 def imported(folders: tuple[str, ...]) -> set[str]:
     """The top-level modules that the Python files of these folders import."""
     found: set[str] = set()
