@@ -5,8 +5,9 @@
 
 A batch is 250 inputs of one role onto one page, empty or filled. It fails on a panic or any other failure
 of the page, on an input that takes 50 ms of CPU time or more, on a change that its sender may not make,
-on a refused value in what goes out, on a page that is another after a reload or in another library, and
-on honest content that is not as it was. Memory must not grow from the first tenth to the end.
+on a refused value in what goes out, on a page that is another after a reload or in another library, whether
+that is told each update or only the state, and on honest content that is not as it was. Memory must not
+grow from the first tenth to the end.
 """
 
 import argparse

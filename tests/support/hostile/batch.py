@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import json
 import random
 import time
 from collections import Counter
@@ -92,6 +93,8 @@ class Batch:
             if rng.random() < 0.7:
                 self.page.announce(client, self.user)
         self.before = content_of(self.page)
+        # Somebody who has been there all the time, and is told each update as it goes out.
+        self.reader = replica(*self.kept.journal)
         self.oracle = Oracle(self.limits)
         self.oracle.past.update({name: (who, made) for name, who, made in self.kept.rows.entities})
 
@@ -155,6 +158,12 @@ class Batch:
         if mark and not any(mark in repr(change.after) for change in verdict.changes):
             assert mark.encode() not in verdict.update, "a refused value is in what goes out"
         self.kept.journal.append(verdict.update)
+        try:
+            self.reader.apply_update(verdict.update)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            raise AssertionError("what goes out makes the library panic") from error
         for name in GateRows.__dataclass_fields__:
             getattr(self.kept.rows, name).extend(getattr(verdict.rows, name))
         self.soil.look(self.page)
@@ -165,19 +174,28 @@ class Batch:
         again = self.kept.load(self.limits)
         assert canonical(content_of(again)) == canonical(shown), "a reload differs"
         assert clocks(again.state_vector()) == clocks(self.page.state_vector()), "clocks differ"
-        assert canonical(elsewhere(self.page)) == canonical(shown), "another replica differs"
+        state = self.page.state()
+        for who, other in (("who joins", replica(state)), ("who was there", self.reader)):
+            assert canonical(shown_by(other)) == canonical(shown), f"{who} sees something else"
+            assert clocks(other.get_state()) == clocks(self.page.state_vector()), f"{who}: clocks"
+            deleted = decode(other.get_update()).deleted
+            assert deleted == decode(state).deleted, f"{who} has other things deleted"
         if self.user == ATTACKER and self.role < Role.MODERATOR:
             for root, entries in self.before.items():
                 for name, value in entries.items():
                     assert shown[root].get(name) == value, f"{root}/{name} has changed"
 
 
-def elsewhere(page: Page) -> Content:
-    """What a plain pycrdt Doc shows of the page's state."""
-    import json
-
+def replica(*updates: bytes) -> Doc[Any]:
+    """A plain pycrdt Doc that is told these updates."""
     doc: Doc[Any] = Doc()
-    doc.apply_update(page.state())
+    for update in updates:
+        doc.apply_update(update)
+    return doc
+
+
+def shown_by(doc: Doc[Any]) -> Content:
+    """What it shows."""
     return {root: json.loads(str(doc.get(root, type=Map))) for root in ROOTS}
 
 
