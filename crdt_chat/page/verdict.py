@@ -64,8 +64,8 @@ class Verdict:
     keys maps `root/name` (or `?/client:clock`) to `accepted` or `refused:<rule>`. update is the
     canonical encoding of what was applied, b"" where nothing was: exactly this is journaled and fanned
     out. echo tells whether the sender must receive it too (something was refused, dropped, cut or
-    added), False when her own bytes said the same. changes are read back after apply, in the order in
-    which they took effect.
+    added), False when her own bytes said the same. changes are what the tree says of it (index.py), in
+    the order in which the update names them.
     """
 
     kind: Kind
