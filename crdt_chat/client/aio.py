@@ -221,7 +221,8 @@ class AsyncPage:
     def watched(self) -> Mapping[str, Any] | None:
         """What waits for moderators now, without asking: `counts`, `flags`, `hidden`, `closed`.
 
-        None for everybody else, and while offline. The event `moderation` tells of each change.
+        And `rulings`, what was decided last, newest first, each with its reason. None for everybody
+        else, and while offline. The event `moderation` tells of each change.
         """
         return self._peer.watched
 

@@ -89,7 +89,7 @@ UNLIMITED = PageLimits(
 )
 """What holds until the server has said how long texts may be: it has settings of its own."""
 
-MODERATED = ("counts", "flags", "hidden", "closed")
+MODERATED = ("counts", "flags", "hidden", "closed", "rulings")
 """What of a frame for moderators is for the person."""
 
 FRAME_LIMIT = 1024 * 1024

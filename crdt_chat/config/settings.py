@@ -119,6 +119,12 @@ class Limits:
         "flags, hidden and closed in a frame for moderators, each",
         "counted; the oldest flags and the newest others are told",
     )
+    moderation_rulings: int = _setting(
+        20,
+        "entries",
+        "decisions of moderators, with reasons, in a frame for moderators",
+        "counted; the newest are told, `GET /moderation` tells all",
+    )
     stop_s: float = _setting(5.0, "s", "a graceful stop", "the rest, never acknowledged, is cut")
 
     def lifted(self) -> "Limits":

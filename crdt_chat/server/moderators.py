@@ -1,4 +1,4 @@
-"""What moderators are told on their sockets: open flags, what is hidden or closed, by whom and why.
+"""What moderators are told on their sockets: open flags, what is hidden or closed, and what was decided.
 
 Only clients that ask for it with `?caps=moderation.1` and whose grant moderates are told, at join and after
 each change; whose power ends is told that it has ended. Everything in a frame is durable: it waits
@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -170,16 +171,24 @@ class _Desk:
         # What was hidden this very moment comes with the next frame.
         hidden = [self._hidden[name][1] for name in self._room.held if name in self._hidden]
         closed = closings(self._room.page, notes)
-        most = self._services.limits.moderation_entries
+        ruled = [entry for entry in notes if entry.action != "flag"]
+        limits = self._services.limits
+        most = limits.moderation_entries
         for entries in (hidden, closed):
             entries.sort(key=lambda entry: _time(entry["at"]), reverse=True)
         return {
             "type": "moderation",
             "moderates": True,
-            "counts": {"flags": len(flags), "hidden": len(hidden), "closed": len(closed)},
+            "counts": {
+                "flags": len(flags),
+                "hidden": len(hidden),
+                "closed": len(closed),
+                "rulings": len(ruled),
+            },
             "flags": flags[:most],
             "hidden": hidden[:most],
             "closed": closed[:most],
+            "rulings": _newest(ruled, limits.moderation_rulings),
         }
 
 
@@ -275,6 +284,15 @@ def _why(last: ModerationEntry | None, closed: Entry) -> str:
 
 def _flag(entry: ModerationEntry) -> Entry:
     return {"entity": entry.entity, "user": entry.user, "at": entry.at, "reason": entry.reason}
+
+
+def _newest(ruled: Sequence[ModerationEntry], most: int) -> list[Entry]:
+    """What moderators decided last, newest first: also what put things back, of which nothing else shows."""
+    return [
+        {"entity": each.entity, "action": each.action, "by": each.user, "at": each.at,
+         "reason": each.reason}
+        for each in islice(reversed(ruled), most)
+    ]  # fmt: skip
 
 
 def _summary(name: str, content: str) -> Entry:

@@ -22,10 +22,11 @@ CAPS = "crdt-chat.1,moderation.1"
 
 
 @contextlib.contextmanager
-def watching(scene: Scene, user: str, role: str, caps: str = CAPS) -> Iterator[Raw]:
+def watching(scene: Scene, user: str, role: str, tenant: str = "") -> Iterator[Raw]:
     """A socket that asks for what moderators see; not searched at the end."""
-    query = urlencode({"token": token(scene.tenant, user, role=role), "caps": caps})
-    address = f"{scene.arena.server.running.ws(scene.tenant)}/{scene.page}?{query}"
+    tenant = tenant or scene.tenant
+    query = urlencode({"token": token(tenant, user, role=role), "caps": CAPS})
+    address = f"{scene.arena.server.running.ws(tenant)}/{scene.page}?{query}"
     with connect(address, compression=None, max_size=None) as socket:
         yield Raw(socket)
 
@@ -52,8 +53,12 @@ def trouble(scene: Scene, mod: Raw) -> None:
     assert scene.marker in told(mod, flags=1)["flags"][0]["reason"]
     scene.moderate("hide", "a1/c1", reason=scene.marker)
     assert told(mod, flags=0, hidden=1)["hidden"][0]["reason"] == scene.marker
-    scene.moderate("unhide", "a1/c1")
-    told(mod, hidden=0)
+    scene.moderate("unhide", "a1/c1", reason=scene.marker)
+    told(mod, hidden=0, rulings=2)
+    scene.moderate("dismiss", "a1", reason=scene.marker)
+    latest = told(mod, rulings=3)["rulings"]
+    assert [ruling["action"] for ruling in latest] == ["dismiss", "unhide", "hide"]
+    assert {ruling["reason"] for ruling in latest} == {scene.marker}
     for browser in (scene.ada, scene.bob):
         browser.wait(has=[("comments", "a1/c1")])
     flag(scene, "ada")
@@ -102,6 +107,36 @@ def test_a_moderator_of_other_pages_asks(scene: Scene) -> None:
         scene.raws.append(thief)
         trouble(scene, mod)
         assert thief.closed() == 4403
+
+
+def test_a_moderator_of_another_tenant_watches_a_page_of_the_same_name(scene: Scene) -> None:
+    scene.said_elsewhere = True
+    with (
+        scene.attack(),
+        watching(scene, "mod", "moderator") as mod,
+        watching(scene, "mod", "admin", tenant="tight") as thief,
+    ):
+        scene.raws.append(thief)
+        assert told(thief)["counts"]["rulings"] == 0
+        trouble(scene, mod)
+        thief.settle()
+        frames = [frame for frame in thief.frames if b'"moderation"' in frame]
+        assert all(b'"rulings": []' in frame or b'"rulings":[]' in frame for frame in frames)
+
+
+def test_whom_a_reason_names_is_erased_and_named_to_moderators_no_more(scene: Scene) -> None:
+    scene.said_elsewhere = True
+    person = f"carl of {scene.page}"
+    with scene.attack(), watching(scene, "mod", "moderator") as mod:
+        scene.moderate("dismiss", "a1", reason=f"{person} says so {scene.marker}")
+        scene.moderate("dismiss", "a1/c1", reason="nobody says so")
+        latest = told(mod, rulings=2)["rulings"]
+        assert latest[1]["reason"] == f"{person} says so {scene.marker}"
+        scene.arena.server.command("erase", scene.tenant, "--user", person)
+        assert [each["reason"] for each in told(mod, rulings=1)["rulings"]] == ["nobody says so"]
+        with watching(scene, "mia", "moderator") as late:
+            scene.raws.append(late)
+            assert person not in str(told(late, rulings=1))
 
 
 @pytest.mark.parametrize("way", ["by hand", "by a fresh token"])
@@ -163,7 +198,7 @@ def test_a_stock_provider_with_one_handler_is_told_what_moderators_see(scene: Sc
             "token": token(scene.tenant, "mod", role="moderator"), "caps": "moderation.1",
         })  # fmt: skip
         scene.others.remove(mod)
-        nothing = {"flags": 0, "hidden": 0, "closed": 0}
+        nothing = {"flags": 0, "hidden": 0, "closed": 0, "rulings": 0}
         mod.wait(control={"moderates": True, "counts": nothing})
         flag(scene, "bob")
         mod.wait(control={"counts": nothing | {"flags": 1}})

@@ -269,10 +269,11 @@ def test_what_waits_for_a_moderator_is_known_until_she_is_none_any_more():
     assert desk.peer.watched is None
     flags = [{"entity": "a1", "user": "bob", "at": 1, "reason": "spam"}]
     told = {
-        "counts": {"flags": 1, "hidden": 0, "closed": 0},
+        "counts": {"flags": 1, "hidden": 0, "closed": 0, "rulings": 1},
         "flags": flags,
         "hidden": [],
         "closed": [],
+        "rulings": [{"entity": "a1", "action": "unhide", "by": "mod", "at": 1, "reason": "fair"}],
     }
     desk.control({"type": "moderation", "moderates": True, **told})
     assert desk.peer.watched == told

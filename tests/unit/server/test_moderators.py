@@ -48,8 +48,8 @@ async def told(caller: Caller, **wanted: Any) -> dict[str, Any]:
     return caller.controls("moderation")[-1]
 
 
-def counts(flags: int = 0, hidden: int = 0, closed: int = 0) -> dict[str, int]:
-    return {"flags": flags, "hidden": hidden, "closed": closed}
+def counts(flags: int = 0, hidden: int = 0, closed: int = 0, rulings: int = 0) -> dict[str, int]:
+    return {"flags": flags, "hidden": hidden, "closed": closed, "rulings": rulings}
 
 
 def test_a_moderator_is_told_at_join_and_of_each_change_with_its_reason() -> None:
@@ -63,18 +63,81 @@ def test_a_moderator_is_told_at_join_and_of_each_change_with_its_reason() -> Non
         assert abs(at - now(site)) < 10_000
         assert frame["flags"] == [{"entity": "a1", "user": "bob", "reason": "spam"}]
         await act(site, "hide", "a1", "off topic")
-        frame = await told(mod, counts=counts(hidden=1))
+        frame = await told(mod, counts=counts(hidden=1, rulings=1))
         [hidden] = frame["hidden"]
         assert (hidden["entity"], hidden["by"], hidden["reason"]) == ("a1", "mod", "off topic")
         assert (hidden["creator"], hidden["excerpt"]) == ("ada", "words")
         await act(site, "unhide", "a1")
-        await told(mod, counts=counts())
+        await told(mod, counts=counts(rulings=2))
         await act(site, "close", "page", "enough")
-        frame = await told(mod, counts=counts(closed=1))
+        frame = await told(mod, counts=counts(closed=1, rulings=3))
         await mod.until(lambda: mod.controls("moderation")[-1]["closed"][0]["reason"] == "enough")
         assert frame["closed"][0]["by"] == "mod"
         await act(site, "reopen", "page")
-        await told(mod, counts=counts())
+        await told(mod, counts=counts(rulings=4))
+
+    at_a_site(story)
+
+
+def test_the_reason_of_what_was_put_back_is_told_newest_first() -> None:
+    """Nothing else of the page shows an unhiding, a restore, a reopening or an answered flag."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        assert (await told(mod, counts=counts()))["rulings"] == []
+        await flag(site, "a1", "spam")
+        other = replace(MOD, user="mia")
+        said = [
+            ("hide", "a1", "off topic", MOD), ("unhide", "a1", "a mistake", other),
+            ("close", "a1", "enough", MOD), ("reopen", "a1", "they are calm", other),
+            ("close", "page", "a wave of spam", MOD), ("reopen", "page", "", MOD),
+        ]  # fmt: skip
+        for action, entity, reason, grant in said:
+            await act(site, action, entity, reason, grant)
+        async with site.process.rooms.open(KEY) as room:
+            gone = [("deleted", "a1/ada", {"by": "ada", "at": T0}), ("annotations", "a1", None)]
+            await room.write(gone, ADA)
+        await act(site, "restore", "a1", "deleted by mistake")
+        said.append(("restore", "a1", "deleted by mistake", MOD))
+        await flag(site, "a1", "again")
+        await act(site, "dismiss", "a1", "it may stay")
+        said.append(("dismiss", "a1", "it may stay", MOD))
+        frame = await told(mod, counts=counts(rulings=len(said)))
+        assert [(e["action"], e["entity"], e["reason"], e["by"]) for e in frame["rulings"]] == [
+            (action, entity, reason, grant.user) for action, entity, reason, grant in said[::-1]
+        ]
+        assert all(abs(entry["at"] - now(site)) < 60_000 for entry in frame["rulings"])
+        late = site.dial(MOD, watches=True)
+        assert (await told(late, moderates=True))["rulings"] == frame["rulings"]
+
+    at_a_site(story)
+
+
+def test_of_more_rulings_than_the_limit_the_newest_are_told() -> None:
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        for number in range(4):
+            await act(site, "dismiss", "a1", f"reason {number}")
+        frame = await told(site.dial(MOD, watches=True), counts=counts(rulings=4))
+        assert [entry["reason"] for entry in frame["rulings"]] == ["reason 3", "reason 2"]
+
+    at_a_site(story, replace(Limits(), moderation_rulings=2))
+
+
+def test_a_ruling_that_names_an_erased_user_or_is_hers_is_not_told_again() -> None:
+    async def story(site: Site) -> None:
+        for number, reason in enumerate(["bob was rude", "calm", "rude"]):
+            await site.write(f"a{number}")
+            grant = replace(MOD, user="bob") if number == 2 else MOD
+            await act(site, "dismiss", f"a{number}", reason, grant)
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts(rulings=3))
+        await site.disk.kept.moderation.erase("t", user="bob")
+        site.process.rooms.services.moderators.erased("t")
+        frame = await told(mod, counts=counts(rulings=1))
+        assert "bob" not in str(frame)
+        assert [entry["reason"] for entry in frame["rulings"]] == ["calm"]
 
     at_a_site(story)
 
@@ -84,13 +147,13 @@ def test_what_a_crdt_client_closes_is_told_without_a_reason_of_another_time() ->
         await site.write("a1")
         mod = site.dial(MOD, watches=True)
         await act(site, "close", "a1", "enough")
-        await told(mod, counts=counts(closed=1))
+        await told(mod, counts=counts(closed=1, rulings=1))
         await act(site, "reopen", "a1")
-        await told(mod, counts=counts())
+        await told(mod, counts=counts(rulings=2))
         value = {"by": "mod", "at": now(site), "closed": True}
         async with site.process.rooms.open(KEY) as room:
             await room.write([("closed", "a1", value)], MOD)
-        frame = await told(mod, counts=counts(closed=1))
+        frame = await told(mod, counts=counts(closed=1, rulings=2))
         expected = {"entity": "a1", "by": "mod", "at": value["at"], "reason": ""}
         assert frame["closed"] == [expected]
 
@@ -108,7 +171,7 @@ def test_who_does_not_moderate_is_told_nothing_however_she_asks(role: Role) -> N
         unasked = site.dial(MOD)
         await flag(site, "a1", "spam")
         await act(site, "close", "a1", "enough")
-        await told(mod, counts=counts(flags=1, closed=1))
+        await told(mod, counts=counts(flags=1, closed=1, rulings=1))
         await anyio.sleep(LONG)
         assert eve.controls("moderation") == unasked.controls("moderation") == []
 
@@ -144,7 +207,7 @@ def test_a_role_gives_and_takes_it_on_the_live_socket() -> None:
         await anyio.sleep(LONG)
         assert len(eve.controls("moderation")) == before
         peer.regrant(replace(peer.grant, role=Role.ADMIN))
-        await told(eve, counts=counts(flags=1, closed=1))
+        await told(eve, counts=counts(flags=1, closed=1, rulings=1))
 
     at_a_site(story)
 
@@ -182,9 +245,9 @@ def test_nothing_is_told_that_is_not_durable() -> None:
         site.disk.full = False
         await mod.until(lambda: not site.room.suspended)
         await act(site, "hide", "a1", "this time")
-        frame = await told(mod, counts=counts(hidden=1))
-        assert frame["hidden"][0]["reason"] == "this time"
-        await told(late, counts=counts(hidden=1))
+        frame = await told(mod, counts=counts(hidden=1, rulings=1))
+        assert frame["hidden"][0]["reason"] == frame["rulings"][0]["reason"] == "this time"
+        await told(late, counts=counts(hidden=1, rulings=1))
 
     at_a_site(story)
 
@@ -221,11 +284,11 @@ def test_of_more_than_the_limit_the_oldest_flags_and_the_newest_closings_are_tol
             await act(site, "close", f"a{number}")
             await anyio.sleep(1)
         mod = site.dial(MOD, watches=True)
-        frame = await told(mod, counts=counts(flags=4, closed=4))
+        frame = await told(mod, counts=counts(flags=4, closed=4, rulings=4))
         assert [flag["entity"] for flag in frame["flags"]] == ["a0", "a1", "a2"]
         assert [closed["entity"] for closed in frame["closed"]] == ["a3", "a2", "a1"]
         await act(site, "dismiss", "a0")
-        frame = await told(mod, counts=counts(flags=3, closed=4))
+        frame = await told(mod, counts=counts(flags=3, closed=4, rulings=5))
         assert [flag["entity"] for flag in frame["flags"]] == ["a1", "a2", "a3"]
 
     at_a_site(story, replace(Limits(), moderation_entries=3))
@@ -244,7 +307,7 @@ def test_of_what_is_hidden_a_frame_holds_the_beginning_only() -> None:
         await act(site, "hide", "a1/c0")
         await act(site, "hide", "a1")
         mod = site.dial(MOD, watches=True)
-        frame = await told(mod, counts=counts(hidden=2))
+        frame = await told(mod, counts=counts(hidden=2, rulings=2))
         found = {entry["entity"]: entry["excerpt"] for entry in frame["hidden"]}
         assert found == {"a1": "words", "a1/c0": body[:EXCERPT]}
         assert len(json.dumps(frame)) < 1_000
