@@ -26,6 +26,9 @@ SLICE_BYTES = 8 * 1024
 SHARE_S, STRANGER_SHARE_S, PERIOD_S = 0.25, 0.05, 1.0
 """CPU seconds that the frames of one socket may take in each period; then it rests for another."""
 
+FAREWELL_BYTES = 64 * 1024 * 1024
+"""What a socket may still send once it was told to go, read and dropped; over it the connection is cut."""
+
 
 class Reading(asyncio.Protocol, ABC):
     """The reading half of a socket: calls `_take` with each message and `_fail` where that is no use.
@@ -34,7 +37,7 @@ class Reading(asyncio.Protocol, ABC):
     """
 
     __slots__ = (
-        "_deaf",
+        "_farewell",
         "_heard",
         "_incoming",
         "_large",
@@ -58,10 +61,11 @@ class Reading(asyncio.Protocol, ABC):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._incoming = Incoming(STRANGER_BYTES)
-        # Paused: the app has not taken what came. Waits: for the intake. Deaf: it was told to go.
+        # Paused: the app has not taken what came. Waits: for the intake.
         # Over: nothing that comes counts any more. Heard: something has come since the last ping.
         # Large: a message over the ordinary size has come, and the app has not handled it yet.
-        self._paused = self._waits = self._deaf = self._over = self._heard = self.closed = False
+        self._paused = self._waits = self._over = self._heard = self.closed = False
+        self._farewell = FAREWELL_BYTES
         self._large = False
         self._place: asyncio.TimerHandle | None = None
         self._unread: bytearray | None = None
@@ -81,7 +85,7 @@ class Reading(asyncio.Protocol, ABC):
     @property
     def held_back(self) -> bool:
         """Whether we are the ones who do not read."""
-        return self._paused or self._waits or self._deaf or self._rest is not None
+        return self._paused or self._waits or self._rest is not None
 
     def expect(self, size: int, whose: Whose) -> None:
         """From the next message on, take up to `size` bytes of this tenant's user."""
@@ -98,6 +102,11 @@ class Reading(asyncio.Protocol, ABC):
     def _read(self, data: bytes) -> None:
         """Any byte is a sign of life; whether we read on depends on the time that it takes."""
         self._heard = True
+        if self._over:
+            self._farewell -= len(data)
+            if self._farewell < 0:
+                self._transport.abort()
+            return
         resting = self._rest is not None or self._unread or self._paused or self._waits
         if not resting and len(data) <= SLICE_BYTES:
             self._take_apart(data)
@@ -116,7 +125,7 @@ class Reading(asyncio.Protocol, ABC):
             part = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
             self._take_apart(part)
-        if self._transport.is_closing():
+        if self._over or self._transport.is_closing():
             return
         if self._spent > self._share:
             self._transport.pause_reading()
@@ -171,6 +180,25 @@ class Reading(asyncio.Protocol, ABC):
         self._unread = None
         self._let_go_of_the_rest()
 
+    def _ignore(self) -> None:
+        """Read on, and drop it, until the other side has ended, too: it was told to go.
+
+        Closing with unread bytes would reset the connection, and our close frame would be lost with them:
+        a client that sees 1006 sends the same again, for ever.
+        """
+        self._over, self._paused, self._unread = True, False, None
+        self._incoming = Incoming(0)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        if self._waits:
+            self._leave()
+        if not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                # Who waits for our end before her own has it.
+                self._transport.write_eof()
+            self._transport.resume_reading()
+
     # Back-pressure
 
     def _hold_back(self) -> None:
@@ -178,9 +206,8 @@ class Reading(asyncio.Protocol, ABC):
         incomplete = self._incoming.incomplete
         if self.closed:
             self._share = STRANGER_SHARE_S
-            if incomplete > STRANGER_BYTES and not self._transport.is_closing():
-                self._deaf = True
-                self._transport.pause_reading()
+            if incomplete > STRANGER_BYTES:
+                self._ignore()
         if incomplete <= self._shared.ordinary or self._large:
             self._let_go_of_the_rest()
         elif self._place is None and not (self._waits or self.closed):

@@ -265,12 +265,12 @@ class Socket(Reading):
         self._transport.close()
 
     def _fail(self, fault: RemoteFault) -> None:
-        self._over = True
         if not self.closed:
             code, reason = fault.close_code, str(fault)
             self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
             self._end_with(frames.encode_close(code, reason))
-        self._transport.close()
+            self._parting = True
+        self._ignore()
 
     def _end_with(self, encoded: bytes) -> None:
         self.closed = True

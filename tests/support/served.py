@@ -28,10 +28,11 @@ class Wire(asyncio.Transport):
         super().__init__({"peername": ("192.0.2.1", 1234), "sockname": ("192.0.2.2", 80)})
         self.written = b""
         self.reading = True
-        self.closing = self.aborted = False
+        self.closing = self.aborted = self.ended = False
 
     def write(self, data: Any) -> None:
         assert not self.closing, "written to a transport that closes"
+        assert not self.ended, "written after its end was told"
         self.written += data
 
     def pause_reading(self) -> None:
@@ -39,6 +40,12 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.reading = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def is_closing(self) -> bool:
         return self.closing

@@ -8,6 +8,7 @@ from served import ACCEPT, HEAD, Served, opened, turn, watched
 from websockets.frames import Frame, Opcode
 
 from crdt_chat.server.channel import Event, Receive, Send
+from crdt_chat.server.reading import FAREWELL_BYTES
 from crdt_chat.server.sockets import Gone
 
 
@@ -132,13 +133,36 @@ def test_bad_frames_close_with_their_code_and_what_came_before_is_told(
             served.socket.data_received(good + bad)
             farewell = served.taken()
             assert (farewell[0], farewell[2:4]) == (0x88, code.to_bytes(2, "big"))
-            assert served.wire.closing
             await served.done()
+            # Unread bytes would reset the connection, and the close frame would be lost with them.
+            served.socket.data_received(b"still on its way")
+            assert served.wire.reading
+            assert served.wire.ended
+            assert not served.wire.closing
+            assert served.taken() == b""
+            served.socket.look(served.socket.due)
+            assert served.wire.aborted, "whoever does not end has had her time"
         assert [event["type"] for event in events[1:]] == [
             "websocket.receive",
             "websocket.disconnect",
         ]
         assert events[-1]["code"] == code
+
+    asyncio.run(main())
+
+
+def test_who_was_told_to_go_may_not_send_for_ever() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        with watched(events) as app:
+            served = await opened(app)
+            served.socket.data_received(b"\x82\xff" + (2**30).to_bytes(8, "big"))
+            await served.done()
+            for _ in range(FAREWELL_BYTES // 2**20):
+                served.socket.data_received(bytes(2**20))
+            assert not served.wire.closing
+            served.socket.data_received(b"!")
+            assert served.wire.aborted
 
     asyncio.run(main())
 
