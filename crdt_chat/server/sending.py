@@ -79,7 +79,8 @@ class Sending:
             elif peer.outbox.behind() and not (peer.owed or peer.catching_up):
                 await self._services.states.wait(peer.whose)
                 await self._room.catch_up(peer)
-                if not (peer.outbox.frames or peer.closing):
+                # What its socket took at once counts until it has left our memory.
+                if not (peer.outbox.frames or peer.large or peer.closing):
                     break
             else:
                 break

@@ -24,6 +24,7 @@ from crdt_chat.config import Limits
 from crdt_chat.errors import Restarting, Unauthorized
 from crdt_chat.identity import PageKey
 from crdt_chat.protocol import wire
+from crdt_chat.server import peer as peers
 from crdt_chat.server.connection import Visit
 from crdt_chat.server.guard import Guard, Session
 from crdt_chat.server.services import Clock
@@ -230,6 +231,32 @@ def test_a_lagging_reader_is_given_the_state_when_rows_cannot_be_read() -> None:
         assert slow.code is None
 
     at_a_site(story, replace(Limits(), outbox_bytes=500))
+
+
+def test_a_state_that_a_drained_reader_took_at_once_keeps_no_memory_of_hers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Her share was full of it until something else was sent: her second tab waited for ever."""
+    monkeypatch.setattr(peers, "LARGE_STATE", 1)
+
+    async def story(site: Site) -> None:
+        slow = site.dial(caps=False, quality=replace(PERFECT, buffer=1))
+        slow.say(wire.step1(EMPTY))
+        await slow.until(lambda: slow.count(wire.SyncStep2) == 1)
+        slow.link.down.paused = True
+        for number in range(20):
+            await site.write(f"a{number}")
+        assert site.room.peers[1].outbox.lagging
+        slow.link.quality.buffer = 1 << 20
+        slow.link.down.resume()
+        await slow.until(lambda: not site.room.peers[1].outbox.lagging)
+        tab = site.dial()
+        tab.say(wire.step1(EMPTY))
+        await tab.until(lambda: tab.count(wire.SyncStep2) == 1)
+        await anyio.sleep(0.1)
+        assert site.process.rooms.services.states.bytes == 0
+
+    at_a_site(story, replace(Limits(), outbox_bytes=500, state_frames_bytes=4))
 
 
 def test_many_small_frames_do_not_keep_the_loop_from_others() -> None:
