@@ -1,6 +1,7 @@
 """Clients on simulated links: stock ones (y-websocket's manners) and ours (`caps`), on pycrdt Docs."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from random import Random
@@ -13,7 +14,7 @@ from yjs_peer import Operation
 
 from crdt_chat.errors import EpochChanged, Forbidden
 from crdt_chat.identity import Grant
-from crdt_chat.page.update import Update, decode
+from crdt_chat.page.update import Item, Update, decode
 from crdt_chat.protocol import wire
 
 from .link import Link
@@ -67,6 +68,7 @@ class Client:
         self.client = self.rng.randrange(1 << 16, 1 << 32)
         self.replica = PycrdtPeer(self.client, gc=True, echoes=self.echoes)
         self.clocks: dict[int, int] = {}
+        self._waiting: list[bytes] = []
         self.count: int | None = None
         self.synced = False
         if kept is not None:
@@ -76,7 +78,9 @@ class Client:
     def reload(self) -> None:
         """The person reloads the page; her copy lies in IndexedDB."""
         self.hang_up()
+        waiting = self._waiting
         self.start_anew(self.replica.step2())
+        self._waiting = waiting
         self.dial()
 
     def transact(self, operations: Sequence[Operation]) -> None:
@@ -89,10 +93,29 @@ class Client:
                     tab.overhear(update)
 
     def overhear(self, update: bytes) -> None:
-        """Another tab of this browser did something: it is hers to send (BroadcastChannel)."""
-        self.replica.receive(update)
-        # It may build on what this tab lacks, and wait for that: no promise of the server's.
-        self.clocks = clocks(self.replica.state_vector())
+        """Another tab of this browser did something: it is hers to send (BroadcastChannel).
+
+        What builds on what this tab lacks waits for that, as in yjs. A pycrdt Doc would take it, and keep
+        entries that were deleted once the rest has come; no tab of a browser is one.
+        """
+        self._waiting.append(update)
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        while ready := [update for update in self._waiting if self._may_take(decoded(update))]:
+            for update in ready:
+                self._waiting.remove(update)
+                self.replica.receive(update)
+                self.clocks = clocks(self.replica.state_vector())
+
+    def _may_take(self, update: Update) -> bool:
+        known = Counter(self.clocks)
+        for client, run in update.structs.items():
+            if run[0].clock > known[client]:
+                return False
+            known[client] = max(known[client], run[-1].clock + run[-1].length)
+        items = [item for run in update.structs.values() for item in run if isinstance(item, Item)]
+        return all(item.origin is None or item.origin[1] < known[item.origin[0]] for item in items)
 
     def share(self, other: "Client") -> None:
         """Open in the browser where `other` is open: both tell each other everything."""
@@ -227,6 +250,7 @@ class Client:
         self._learn(decoded(update))
         for echo in self.replica.receive(update):
             self._say(echo)
+        self._take_waiting()
 
     def _meet(self, entries: Sequence[wire.AwarenessEntry]) -> None:
         now = self.world.loop.time()
