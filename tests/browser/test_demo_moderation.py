@@ -46,8 +46,22 @@ def flag(window: DemoWindow, comment: str, reason: str) -> None:
 
 
 def desk(window: DemoWindow, text: str) -> None:
-    """Wait until the desk of a moderator says this."""
-    window.page.locator(".desk").get_by_text(text, exact=True).wait_for()
+    """Wait until the desk of a moderator says this, of what waits or of what was decided."""
+    window.page.locator(".desk").get_by_text(text, exact=True).first.wait_for()
+
+
+def answer(window: DemoWindow, button: str, reason: str = "") -> None:
+    """Press a button of the desk and say why, or nothing; by the keyboard, which is where the cursor is."""
+    window.page.locator(".desk").get_by_role("button", name=button, exact=True).first.click()
+    window.page.locator(".desk [data-ask] textarea:focus").wait_for()
+    window.page.keyboard.type(reason)
+    window.page.keyboard.press("Control+Enter")
+
+
+def decision(window: DemoWindow, text: str) -> None:
+    """Wait until the newest decision at the desk of a moderator reads so, its time left out."""
+    newest = window.page.locator(".decisions li").first
+    newest.filter(has_text=re.compile(text)).wait_for()
 
 
 def test_what_a_reader_flags_a_moderator_sees_hides_and_brings_back(reader, demo):
@@ -76,12 +90,21 @@ def test_what_a_reader_flags_a_moderator_sees_hides_and_brings_back(reader, demo
     desk(mod, "You fool.")
     mod.page.locator(".flag-count", has_text="0 flags").wait_for()
     mod.screenshot("moderation-hidden")
-    mod.page.get_by_role("button", name="Unhide").click()
+    answer(mod, "Unhide", "it is a quotation")
     ada.await_text("You fool.")
+    decision(mod, "Shown again Ben’s “You fool.”, .*: it is a quotation")
     flag(ada, "You fool.", "again")
     desk(mod, "again")
-    mod.page.get_by_role("button", name="It may stay").click()
+    answer(mod, "It may stay")
     mod.page.locator(".flag-count", has_text="0 flags").wait_for()
+    decision(mod, "May stay Ben’s “You fool.”, .*: no reason given")
+    for other in (ada, ben):
+        assert "it is a quotation" not in other.page.content()
+    late = reader("", http=demo.http, fragment=demo.fragment)
+    decision(late, "May stay")
+    told = [each.inner_text() for each in late.page.locator(".decisions li").all()]
+    said = ["no reason given", "it is a quotation", "it is rude"]
+    assert [reason in text for reason, text in zip(said, told, strict=True)] == [True] * 3
 
 
 def test_what_is_closed_says_so_and_takes_nothing_new(reader, demo):
@@ -97,7 +120,10 @@ def test_what_is_closed_says_so_and_takes_nothing_new(reader, demo):
     said.wait_for()
     assert ada.page.get_by_label("Reply").count() == 0
     mod.press(HABIT, "Reopen to replies")
+    mod.page.keyboard.type("they are calm")
+    mod.page.keyboard.press("Control+Enter")
     said.wait_for(state="detached")
+    decision(mod, "Reopened the thread on “.*: they are calm")
     ada.reply(HABIT, "As I was saying")
     mod.page.get_by_role("button", name="Close the page").click()
     mod.page.keyboard.type("a wave of spam")
@@ -108,10 +134,33 @@ def test_what_is_closed_says_so_and_takes_nothing_new(reader, demo):
     ada.page.get_by_role("button", name="Write a note").click()
     ada.page.locator("#strip").get_by_text(notice).wait_for()
     assert ada.page.get_by_label("Your note").count() == 0
-    mod.page.get_by_role("button", name="Reopen the page").click()
+    answer(mod, "Reopen the page", "the wave is over")
+    decision(mod, "Reopened the page, .*: the wave is over")
     ada.page.locator(".margin-head").get_by_text(notice).wait_for(state="detached")
     ada.annotate(POINT, "A hand.")
     mod.await_text("A hand.")
+    # Four decisions: the newest three are open, the first one is folded.
+    folded = mod.page.locator("details", has=mod.page.get_by_text("1 earlier", exact=True))
+    assert folded.locator("li").is_hidden()
+    folded.locator("summary").focus()
+    mod.page.keyboard.press("Enter")
+    folded.get_by_text("enough", exact=True).wait_for()
+
+
+def test_a_moderator_restores_what_was_deleted_and_the_desk_says_why(reader, demo):
+    ada = reader("ada", "Ada", http=demo.http)
+    ada.annotate(HABIT, "Is it?")
+    mod = reader("", http=demo.http, fragment=demo.fragment)
+    mod.await_text("Is it?")
+    ada.press(HABIT, "Delete thread", twice=True)
+    mod.await_no_text("Is it?")
+    mod.page.locator(".gone summary", has_text="1 deleted").focus()
+    mod.page.keyboard.press("Enter")
+    answer(mod, "Restore", "deleted by mistake")
+    ada.await_text("Is it?")
+    decision(mod, "Restored the thread on “The habit.*: deleted by mistake")
+    mod.page.locator(".gone").wait_for(state="detached")
+    assert ada.page.locator(".gone, .decisions").count() == 0
 
 
 def test_a_moderator_needs_no_mouse(reader, demo):
@@ -140,7 +189,16 @@ def test_a_moderator_needs_no_mouse(reader, demo):
     press("Tab")
     assert mod.page.evaluate(said) == "Unhide"
     press("Enter")
+    assert mod.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    press("Escape")
+    assert mod.page.evaluate("document.activeElement.className") == "desk"
+    press("Tab")
+    press("Enter")
+    mod.page.keyboard.type("typed back")
+    press("Control+Enter")
     ada.await_text("Is it?")
+    decision(mod, "typed back")
+    assert mod.page.evaluate("document.activeElement.className") == "desk"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +244,11 @@ def test_axe_finds_nothing_to_complain_of_at_the_desk(reader, demo, scheme, size
     mod.page.keyboard.type("off topic")
     mod.page.keyboard.press("Control+Enter")
     desk(mod, "off topic")
+    ada.reply(HABIT, "Sorry.")
+    hers = ada.page.locator(".comment").filter(has_text="Sorry.")
+    for label in ("Delete", "Delete for everybody?"):
+        hers.get_by_role("button", name=label, exact=True).click()
+    mod.page.locator(".gone summary").click()
     mod.open(HABIT)
     note = mod.page.locator(".comment").filter(has_text="You fool.")
     note.get_by_role("button", name="Hide").click()

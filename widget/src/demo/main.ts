@@ -57,7 +57,7 @@ function draw (): void {
   const threads = notes.threads().map((thread) => ({ ...thread, span: page.spanOf(thread.annotation.target.selector) }))
   const arranged = arrange(threads, draft, ({ id, resolved }) => !resolved || showResolved || id === active)
   cards = arranged.cards
-  const beside = { me, now: Date.now(), nameOf: link.nameOf, told: moderation.told, pageClosed: notes.closed('page') }
+  const beside = { me, now: Date.now(), nameOf: link.nameOf, told: moderation.told, deletions: notes.deletions(), pageClosed: notes.closed('page') }
   render(marginView({ ...arranged, ...beside, showResolved, active, editing, confirming, synced }, actions), margin)
   announcer.tell(threads, provider.synced)
   paint(page, cards, active, hover)
@@ -100,8 +100,10 @@ const actions: Actions = {
   },
   startEdit (what) {
     const note = `[data-comment="${(editing ?? what)?.split('/')[1]}"]`
+    const atDesk = margin.querySelector('.desk [data-ask]') !== null
     editing = what
     draw()
+    if (what === null && atDesk) return focus('.desk')
     focus(what === null ? `${note} .tools button, [data-id="${active}"] .about button` : `${note} .write textarea, [data-ask] textarea`)
   },
   edit (thread, comment, body) {

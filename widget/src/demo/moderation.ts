@@ -5,22 +5,26 @@ import type { WebsocketProvider } from 'y-websocket'
 export interface Flag { entity: string, user: string, at: number, reason: string }
 export interface Ruling { entity: string, by: string, at: number, reason: string }
 export interface Hidden extends Ruling { creator: string, excerpt: string }
+/** One decision of a moderator; `action` may be one that this page does not offer. */
+export interface Decision extends Ruling { action: string }
 
 /** The control frame `moderation` (docs/protocol.md), as it comes after the join and after each change. */
 export interface Told {
-  counts: { flags: number, hidden: number, closed: number }
+  counts: { flags: number, hidden: number, closed: number, rulings: number }
   flags: Flag[]
   hidden: Hidden[]
   closed: Ruling[]
+  rulings: Decision[]
 }
 
-export type Action = 'flag' | 'hide' | 'unhide' | 'dismiss' | 'close' | 'reopen'
+export type Action = 'flag' | 'hide' | 'unhide' | 'restore' | 'dismiss' | 'close' | 'reopen'
 
 const CONTROL = 100
 const DONE: Record<Action, string> = {
   flag: 'The moderators have been told.',
   hide: 'It is hidden from everybody.',
   unhide: 'It is back.',
+  restore: 'It is back as it was written.',
   dismiss: 'Its flags are answered.',
   close: 'Nothing new is taken there now.',
   reopen: 'It is open again.'

@@ -18,6 +18,13 @@ export interface Comment {
   broadcastId?: string
 }
 
+/** Who deleted something, and when. */
+export interface Deletion {
+  entity: string
+  by: string
+  at: number
+}
+
 /** What a moderator says of a thread, or of `page`. */
 interface Closing {
   by: string
@@ -54,7 +61,7 @@ export class Notes {
     this.comments = doc.getMap<Comment>('comments')
     this.resolved = doc.getMap<Resolution>('resolved')
     this.reactions = doc.getMap<object>('reactions')
-    this.deleted = doc.getMap<object>('deleted')
+    this.deleted = doc.getMap<{ by: string, at: number }>('deleted')
     this.closings = doc.getMap<Closing>('closed')
   }
 
@@ -90,6 +97,12 @@ export class Notes {
       thread.comments.sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1))
     }
     return [...threads.values()]
+  }
+
+  /** What was deleted, the newest first; what it was only the server knows. */
+  deletions (): Deletion[] {
+    const all = [...this.deleted.entries()].map(([name, { by, at }]) => ({ entity: name.slice(0, name.lastIndexOf('/')), by, at }))
+    return all.sort((a, b) => b.at - a.at)
   }
 
   /** A new annotation with its first comment. Returns its id. */

@@ -3,9 +3,9 @@ import { html, nothing, type TemplateResult } from 'lit-html'
 import { live } from 'lit-html/directives/live.js'
 import { repeat } from 'lit-html/directives/repeat.js'
 import { quoteOf, type Span } from './anchor'
-import { closedView, closing, deskView, flagsView, reasonForm, verbs } from './desk'
+import { ON_CARDS, closedView, closing, deskView, flagsView, reasonForm, verbs } from './desk'
 import type { Action, Told } from './moderation'
-import type { Thread } from './notes'
+import type { Deletion, Thread } from './notes'
 import { initials, toneOf, type Reader } from './reader'
 
 export interface PlacedThread extends Thread { span: Span | null }
@@ -25,6 +25,7 @@ export interface Margin {
   confirming: string | null
   pageClosed: boolean
   told: Told | null
+  deletions: Deletion[]
   me: Reader
   now: number
   nameOf: (id: string) => string
@@ -100,7 +101,7 @@ function threadCard (thread: PlacedThread, margin: Margin, actions: Actions): Te
           ${thread.resolved
             ? html`<p class="settled">Resolved</p>`
             : !open ? nothing : form(thread.id, ['Reply', 'Reply…', 'Reply'], (body) => actions.reply(thread.id, body), () => actions.activate(null))}
-          ${reasonForm(thread.id, margin, actions)}
+          ${reasonForm(thread.id, ON_CARDS, margin, actions)}
           <div class="tools about">
             ${mine ? html`<button type="button" @click=${() => actions.resolve(thread.id, !thread.resolved)}>${thread.resolved ? 'Reopen' : 'Resolve'}</button>` : nothing}
             ${mine ? removal(thread.id, 'Delete thread', margin, actions, () => actions.remove(thread.id)) : nothing}
@@ -129,7 +130,7 @@ function commentView (
         ? form(name, ['Edit your comment', '', 'Save'], (body) => actions.edit(thread.id, comment.id, body), () => actions.startEdit(null), comment.body)
         : html`<p class="body">${comment.body}</p>`}
       ${active ? flagsView(name, false, margin) : nothing}
-      ${active ? reasonForm(name, margin, actions) : nothing}
+      ${active ? reasonForm(name, ON_CARDS, margin, actions) : nothing}
       ${active && margin.editing?.endsWith(name) !== true
         ? html`<div class="tools">
             ${verbs(name, mine, margin, actions)}
@@ -155,12 +156,12 @@ const typed = new Map<string, string>()
 
 export function form (
   key: string, [label, hint, verb]: [string, string, string],
-  submit: (body: string) => void, cancel: () => void, body = '', longest = 10_000
+  submit: (body: string) => void, cancel: () => void, body = '', longest = 10_000, optional = false
 ): TemplateResult {
   const send = (form: HTMLFormElement): void => {
     const field = form.querySelector('textarea')!
     const text = field.value.trim()
-    if (text === '') return field.focus()
+    if (text === '' && !optional) return field.focus()
     field.value = ''
     typed.delete(key)
     submit(text)
