@@ -25,8 +25,8 @@ from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.page.archive import Archive
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
-from crdt_chat.server.batch import Batch
 from crdt_chat.server.clock import system_clock, system_ids
+from crdt_chat.server.rooms.batch import Batch
 from store import open_store
 from store.records import Appended, LogEntry
 from store.sqlite_store import SqliteStore

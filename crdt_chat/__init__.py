@@ -14,17 +14,17 @@ The house, each room using only those below it (import-linter holds it):
 
 The commit path, the only way anything changes a page:
 
-    bytes -> protocol.wire      a message                                   (server.connection)
+    bytes -> protocol.wire      a message                                   (server.connections)
           -> page.update        items, decoded strictly
           -> page.rules         one verdict per key; repairs for what is refused
-          -> page.page          applied to the document                     (server.room receives)
-          -> store.writer       durable: one transaction for all pages      (server.commits)
-          -> server.room        fan-out, "saved", text-chat events          (and only now)
+          -> page.page          applied to the document                     (server.rooms.room receives)
+          -> store.writer       durable: one transaction for all pages      (server.rooms.commits)
+          -> server.rooms       fan-out, "saved", text-chat events          (and only now)
 
 Nothing leaves the server before the commit that contains it. To read it in one sitting:
-server/connection.py, page/page.py, page/rules.py, server/room.py, store/writer.py. docs/page.md
-explains items and delete sets to somebody who has never seen the inside of Yjs. Each room has a map of its
-own in its `__init__.py`.
+server/connections/connection.py, page/page.py, page/rules.py, server/rooms/room.py, store/writer.py.
+docs/page.md explains items and delete sets to somebody who has never seen the inside of Yjs. Each room has a
+map of its own in its `__init__.py`.
 """
 
 from importlib import import_module

@@ -20,7 +20,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 def show_version(chosen: argparse.Namespace) -> int:
     """Print the versions."""
-    from crdt_chat.server.versions import versions
+    from crdt_chat.server.process.versions import versions
 
     found = versions()
     if getattr(chosen, "json", False):

@@ -11,7 +11,7 @@ from crdt_chat.cli.parser import CommandLine, Mistake
 
 if TYPE_CHECKING:
     from crdt_chat.config import Config
-    from crdt_chat.server.channel import Event
+    from crdt_chat.server.sockets.channel import Event
     from store.protocol import Store
 
 TIMEOUT_S = 30.0
@@ -65,7 +65,7 @@ def settings(chosen: argparse.Namespace) -> "Config":
 def _ask(
     config: "Config", method: str, path: str, body: bytes, seconds: float
 ) -> tuple[int, bytes]:
-    from crdt_chat.server import admin_socket
+    from crdt_chat.server.admin import admin_socket
 
     try:
         connection = admin_socket.connected(config.db, seconds)

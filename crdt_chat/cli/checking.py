@@ -126,7 +126,7 @@ def run_integrity(chosen: argparse.Namespace) -> int:
 
 
 async def _verified(path: Path) -> "Report":
-    from crdt_chat.server.projection import projected
+    from crdt_chat.server.rooms.projection import projected
     from store import open_reader
 
     reader = open_reader(path)

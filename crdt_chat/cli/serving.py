@@ -127,9 +127,9 @@ def _moderated(config: "Config") -> tuple["Config", str]:
 
     from crdt_chat.config import KeySettings
     from crdt_chat.identity import Grant, Role
+    from crdt_chat.server.access.keys import checked
+    from crdt_chat.server.access.tokens import claims_of, sign
     from crdt_chat.server.clock import system_clock
-    from crdt_chat.server.keys import checked
-    from crdt_chat.server.tokens import claims_of, sign
 
     demo = config.tenant("demo")
     if demo is None:
@@ -177,7 +177,7 @@ def config_of(chosen: argparse.Namespace, *, demo: bool | None = None) -> "Confi
 
 def _serve(config: "Config", announce: Callable[[str], None]) -> int:
     from crdt_chat.config import BadSetting
-    from crdt_chat.server.logs import configure
+    from crdt_chat.server.process.logs import configure
     from crdt_chat.server.run import serve
     from store.errors import StoreError
 

@@ -214,7 +214,7 @@ class Config:
     page: PageLimits = SERVED
     tenants: tuple[TenantSettings, ...] = ()
     registered: Mapping[str, TenantSettings] = field(default_factory=dict, repr=False)
-    """Tenants that the database holds, kept up to date by the server (server/tenants.py)."""
+    """Tenants that the database holds, kept up to date by the server (server/access/tenants.py)."""
 
     def tenant(self, name: str) -> TenantSettings | None:
         """The settings in force for tenant `name`; None: there is no such tenant."""

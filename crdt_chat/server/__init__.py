@@ -1,16 +1,20 @@
 """Who carries it: anyio and ASGI around the page, the protocol and the store.
 
-    a connection     http handshake sockets reading intake pulse channel crdt_socket connection sending peer
-                     rate awareness
-    a page, live     rooms room admission turn commits batch fanout states people loading
-                     recovery snapshots rest owners epochs background words
-    who may come     proxies asked origins auth tenants keys tokens tickets sso revocations guard addresses
-    who administers  administration requested admin_socket; api/ over HTTP
-    the audit log    denials refusals rulings
-    moderation       moderation moderators
-    privacy          erasure erasure_log export rewriting restoring retention
-    other doors      answers cors pace pages ops; legacy/ for clients of another protocol
-    the process      app run stopping services clock stamps metrics tallies logs versions projection
+Each folder uses only those below it (import-linter holds it), and has a map of its own:
+
+    the process        run restoring            serve until a signal; a backup in place of the database
+                       app                      the composition root: puts everything together
+    doors              api legacy               JSON for administrators, moderators and older clients
+    a CRDT client      connections              from a socket to a peer of a room
+    what must go       privacy                  erasure, export, retention
+    who decides        admin moderation         tenants and revocations; flags and hiding
+    HTTP               web                      what the JSON doors share; /demo, /healthz, /metrics
+    time and chance    clock stamps             the only modules that read the clock or draw ids
+    a page, live       rooms                    judged, committed, and only then shown
+    who may come       access                   from a request to a Grant
+    bytes              sockets                  one TCP connection, its requests and WebSockets
+    the audit log      audit                    who was refused
+    underneath         process                  metrics, logs, tasks
 
 docs/architecture.md follows one update through them.
 """

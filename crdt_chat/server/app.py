@@ -15,25 +15,28 @@ from crdt_chat import __version__
 from crdt_chat.config import Config
 from crdt_chat.errors import Restarting
 from crdt_chat.identity import PageKey
-from crdt_chat.server import api, legacy, ops, pages, refusals
-from crdt_chat.server.administration import Administration, open_authority
+from crdt_chat.server import api, legacy
+from crdt_chat.server.access.guard import Guard
+from crdt_chat.server.access.proxies import Proxies
+from crdt_chat.server.admin.administration import Administration, open_authority
 from crdt_chat.server.api import is_operator
-from crdt_chat.server.channel import Event, Receive, Send
+from crdt_chat.server.audit import refusals
 from crdt_chat.server.clock import system_clock, system_ids
-from crdt_chat.server.crdt_socket import PREFIX, CrdtSocket
-from crdt_chat.server.erasure import Erasure
-from crdt_chat.server.erasure_log import ErasureLog
-from crdt_chat.server.erasure_log import path_of as erasures_of
-from crdt_chat.server.export import Export
-from crdt_chat.server.guard import Guard
-from crdt_chat.server.metrics import Metrics
-from crdt_chat.server.moderation import Moderation
-from crdt_chat.server.proxies import Proxies
-from crdt_chat.server.retention import retain
-from crdt_chat.server.rooms import Rooms
-from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
+from crdt_chat.server.connections.crdt_socket import PREFIX, CrdtSocket
+from crdt_chat.server.moderation.moderation import Moderation
+from crdt_chat.server.moderation.moderators import Moderators
+from crdt_chat.server.privacy.erasure import Erasure
+from crdt_chat.server.privacy.erasure_log import ErasureLog
+from crdt_chat.server.privacy.erasure_log import path_of as erasures_of
+from crdt_chat.server.privacy.export import Export
+from crdt_chat.server.privacy.retention import retain
+from crdt_chat.server.process.metrics import Metrics
+from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.rooms.services import Clock, CommitQueue, Ids, Services
+from crdt_chat.server.rooms.turn import thaw
+from crdt_chat.server.sockets.channel import Event, Receive, Send
 from crdt_chat.server.stamps import keep_reserved, stamps_above
-from crdt_chat.server.turn import thaw
+from crdt_chat.server.web import ops, pages
 from store.protocol import Store
 from store.sqlite_store import SqliteStore
 
@@ -129,6 +132,7 @@ async def build(
         guard = Guard(authority, clock.monotonic)
         administration = Administration(authority, guard, store.trust)
         services = Services(config, limits, clock, ids, store, metrics, queue, tasks)
+        services.moderators = Moderators(services)
         counts = (services.refusals, authority.denials)
         services.stamps = stamps = await stamps_above(store, clock)
         rooms = Rooms(services)

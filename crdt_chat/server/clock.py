@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from crdt_chat.page.ids import NOISE_BYTES, uuid7
 from crdt_chat.page.page import RESERVED
-from crdt_chat.server.services import Clock, Ids
+from crdt_chat.server.rooms.services import Clock, Ids
 
 SUPPLY = 64
 """How many random ids are drawn at once."""

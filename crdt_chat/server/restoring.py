@@ -18,12 +18,12 @@ import anyio
 
 from crdt_chat.config import Config
 from crdt_chat.page.limits import PageLimits
+from crdt_chat.server.access.auth import OPERATORS
 from crdt_chat.server.app import build
-from crdt_chat.server.auth import OPERATORS
-from crdt_chat.server.erasure import Erasure
-from crdt_chat.server.erasure_log import NAMES, Erased, ErasureLog, path_of
-from crdt_chat.server.rewriting import kept_in, replacement
-from crdt_chat.server.services import Services
+from crdt_chat.server.privacy.erasure import Erasure
+from crdt_chat.server.privacy.erasure_log import NAMES, Erased, ErasureLog, path_of
+from crdt_chat.server.privacy.rewriting import kept_in, replacement
+from crdt_chat.server.rooms.services import Services
 from store import open_reader, open_store
 from store.backup import bring_up, carry_over, check_copy, noted
 from store.errors import StoreError

@@ -16,13 +16,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from crdt_chat.config import Config
-from crdt_chat.server import admin_socket
+from crdt_chat.server.admin import admin_socket
 from crdt_chat.server.app import App, build
-from crdt_chat.server.http import connections_of
-from crdt_chat.server.intake import Intake
-from crdt_chat.server.pulse import Shared
-from crdt_chat.server.sockets import sockets_of
-from crdt_chat.server.stopping import Stop
+from crdt_chat.server.process.stopping import Stop
+from crdt_chat.server.sockets.http import connections_of
+from crdt_chat.server.sockets.intake import Intake
+from crdt_chat.server.sockets.pulse import Shared
+from crdt_chat.server.sockets.websocket import sockets_of
 from store import open_store
 from store.protocol import Store
 

@@ -8,7 +8,7 @@ import logging
 
 import anyio
 
-from crdt_chat.server.services import Clock
+from crdt_chat.server.rooms.services import Clock
 from store.errors import StoreError
 from store.protocol import Store
 

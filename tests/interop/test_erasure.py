@@ -18,7 +18,7 @@ from yjs_peer import YjsBrowser, YjsPeers
 import crdt_chat
 from crdt_chat.client.errors import Refused
 from crdt_chat.protocol import wire
-from crdt_chat.server.projection import projected
+from crdt_chat.server.rooms.projection import projected
 from store import open_reader
 from store.records import Problem
 

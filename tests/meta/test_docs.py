@@ -14,7 +14,7 @@ from crdt_chat.cli.checking import markdown
 from crdt_chat.cli.parser import CommandLine
 from crdt_chat.config import load, settings
 from crdt_chat.errors import CrdtChatError, LocalFault, RemoteFault
-from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.process.metrics import Metrics
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)

@@ -14,6 +14,7 @@ from repository import ROOT, tracked
 
 IMPORT_SECONDS = 0.15
 HEAVY = ("pycrdt", "anyio", "sqlite_utils", "starlette", "prometheus_client", "pandas", "asyncio")
+DOCS = [str(path.relative_to(ROOT)) for path in tracked() if path.match("docs/**/*.md")]
 MACHINE = re.compile(
     r"(?<![\w.])/(?:work|root|tmp)/\w|/opt/pypi|npmjs\.(?:com|org)|pypi\.org|pythonhosted\.org"
 )
@@ -84,23 +85,52 @@ def test_no_statement_binds_parameters_by_number():
 
 def test_the_map_names_only_what_exists():
     text = ast.get_docstring(ast.parse((ROOT / "crdt_chat/__init__.py").read_text("utf-8"))) or ""
-    named = set(re.findall(r"\b(?:server|page|protocol|store|client)/\w+\.py|docs/\w+\.md", text))
+    files = r"\b(?:(?:server|page|protocol|store|client)/[\w/]+\.py|docs/\w+\.md)"
+    named = set(re.findall(files, text))
     named |= {
-        name.replace(".", "/") + ".py"
-        for name in re.findall(r"\b(?:server|page|protocol|store)\.(?!py\b|md\b)\w+", text)
+        name.replace(".", "/")
+        for name in re.findall(r"\b(?:server|page|protocol|store)\.(?!py\b|md\b)[\w.]+\b", text)
     }
     assert named
     for name in named:
         places = [ROOT / name, ROOT / "crdt_chat" / name]
-        assert any(place.is_file() for place in places), name
+        places += [place.with_suffix(".py") for place in places if not place.suffix]
+        assert any(place.exists() for place in places), name
 
 
-@pytest.mark.parametrize("room", ["crdt_chat/server", "crdt_chat/page", "store"])
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", *DOCS])
+def test_the_documents_name_only_files_that_exist(path):
+    rooms = "server|page|protocol|formats|client|cli|config"
+    text = (ROOT / path).read_text("utf-8")
+    for name in re.findall(rf"`(?:crdt_chat/)?((?:{rooms})/[\w/]+\.py)`", text):
+        assert (ROOT / "crdt_chat" / name).is_file(), name
+
+
+def the_rooms() -> list[str]:
+    """Every package with a map: the server and its folders, the page, the store."""
+    server = sorted((ROOT / "crdt_chat/server").glob("*/__init__.py"))
+    folders = [str(path.parent.relative_to(ROOT)) for path in server]
+    return ["crdt_chat/server", *folders, "crdt_chat/page", "store"]
+
+
+@pytest.mark.parametrize("room", the_rooms())
 def test_every_module_is_on_the_map_of_its_room(room):
     text = (ROOT / room / "__init__.py").read_text("utf-8")
     shown = set(re.findall(r"\w+", ast.get_docstring(ast.parse(text)) or ""))
     there = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+    there |= {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
     assert there <= shown, f"{sorted(there - shown)} are missing in {room}/__init__.py"
+
+
+@pytest.mark.parametrize("room", the_rooms())
+def test_the_map_of_a_room_shows_no_module_that_is_gone(room):
+    """A row of a map: what a group is for, then its modules, or a module and what it is for."""
+    text = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text("utf-8"))) or ""
+    there = {path.stem for path in (ROOT / room).glob("*.py")}
+    there |= {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
+    for row in re.findall(r"^    (\S.*)$", text, re.M):
+        cells = [set(re.findall(r"\w+", cell)) for cell in re.split(r"\s{2,}", row)]
+        assert any(cell and cell <= there for cell in cells), f"{room}: {row}"
 
 
 def imported(folders: tuple[str, ...]) -> set[str]:

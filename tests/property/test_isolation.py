@@ -13,7 +13,7 @@ from routes import NEW_CHAT, client, served
 from crdt_chat.config import Config
 from crdt_chat.errors import RemoteFault
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server.crdt_socket import split_path
+from crdt_chat.server.connections.crdt_socket import split_path
 from store import open_store
 from store.records import LogEntry, PageCommit
 

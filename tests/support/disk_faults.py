@@ -22,7 +22,7 @@ from yjs_peer import YjsPeers
 
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.server.loading import page_of
+from crdt_chat.server.rooms.loading import page_of
 from store import open_reader
 
 PATIENCE_S = 20.0

@@ -15,8 +15,8 @@ from crdt_chat.errors import CrdtChatError
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.server.app import App, build
-from crdt_chat.server.projection import projected
-from crdt_chat.server.services import Clock, Ids
+from crdt_chat.server.rooms.projection import projected
+from crdt_chat.server.rooms.services import Clock, Ids
 from store import open_store
 from store.errors import StoreError
 from store.moderation import ModerationEntry

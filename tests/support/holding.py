@@ -16,8 +16,8 @@ from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
-from crdt_chat.server.connection import Visit, serve
-from crdt_chat.server.snapshots import snapshot
+from crdt_chat.server.connections.connection import Visit, serve
+from crdt_chat.server.rooms.snapshots import snapshot
 from store import open_store
 
 BIG, OTHER = PageKey("open", "big"), PageKey("open", "other")

@@ -16,8 +16,8 @@ import jwt
 
 from crdt_chat.config import Config, KeySettings, TenantSettings
 from crdt_chat.identity import Grant, Role
+from crdt_chat.server.access.auth import OPERATOR, OPERATORS
 from crdt_chat.server.app import App, build
-from crdt_chat.server.auth import OPERATOR, OPERATORS
 from store.memory import MemoryStore
 
 SECRET, OTHER = "a" * 40, "o" * 40

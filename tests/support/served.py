@@ -8,10 +8,10 @@ from typing import Any
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from crdt_chat.server.channel import Event, Receive, Send
-from crdt_chat.server.intake import Intake
-from crdt_chat.server.pulse import Shared
-from crdt_chat.server.sockets import Socket, sockets_of
+from crdt_chat.server.sockets.channel import Event, Receive, Send
+from crdt_chat.server.sockets.intake import Intake
+from crdt_chat.server.sockets.pulse import Shared
+from crdt_chat.server.sockets.websocket import Socket, sockets_of
 
 HEAD = (
     b"GET /ws/t/p?user=ada HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

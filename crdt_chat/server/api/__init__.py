@@ -1,6 +1,10 @@
 """The JSON API under /api/v1: who may come, and who may change that.
 
-routes is its table, answers its JSON, callers who asks; what is done lies in administration.py.
+    the table       routes visits moderation erasure
+    JSON in, out    answers
+    who asks        callers
+
+What is done lies in admin/administration.py, moderation/ and privacy/.
 """
 
 from crdt_chat.server.api import erasure, moderation

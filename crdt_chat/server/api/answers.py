@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crdt_chat.errors import Malformed, RemoteFault
-from crdt_chat.server import answers
-from crdt_chat.server.answers import Handler, TenantOf, answer, tenant_in_path
-from crdt_chat.server.auth import Authority
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.web import answers
+from crdt_chat.server.web.answers import Handler, TenantOf, answer, tenant_in_path
 
 __all__ = ["answer", "guarded", "json_object", "nothing", "tenant_in_path"]
 

@@ -4,11 +4,11 @@ from starlette.requests import Request
 
 from crdt_chat.errors import Forbidden, NotFound, RemoteFault, Unauthorized
 from crdt_chat.identity import Role
-from crdt_chat.server import tokens
-from crdt_chat.server.administration import Caller
-from crdt_chat.server.asked import Asked, asked_by
-from crdt_chat.server.auth import Authority, forbidden
-from crdt_chat.server.keys import SERVER
+from crdt_chat.server.access import tokens
+from crdt_chat.server.access.asked import Asked, asked_by
+from crdt_chat.server.access.auth import Authority, forbidden
+from crdt_chat.server.access.keys import SERVER
+from crdt_chat.server.admin.administration import Caller
 
 
 def caller_of(request: Request, authority: Authority, tenant: str | None) -> Caller:

@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from crdt_chat.server.answers import route
+from crdt_chat.server.access.auth import Authority
 from crdt_chat.server.api.answers import answer, guarded, json_object
 from crdt_chat.server.api.callers import caller_of
 from crdt_chat.server.api.routes import LOCAL, CallerOf
-from crdt_chat.server.auth import Authority
-from crdt_chat.server.erasure import Erasure, Wanted
-from crdt_chat.server.export import Export
+from crdt_chat.server.privacy.erasure import Erasure, Wanted
+from crdt_chat.server.privacy.export import Export
+from crdt_chat.server.web.answers import route
 
 ERASURES = "/api/v1/tenants/{tenant}/erasures"
 EXPORTS = "/api/v1/tenants/{tenant}/exports"

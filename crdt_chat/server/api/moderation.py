@@ -11,12 +11,12 @@ from starlette.routing import BaseRoute
 
 from crdt_chat.errors import Malformed, NotFound, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server import moderation
-from crdt_chat.server.answers import route
+from crdt_chat.server.access.asked import asked_by
+from crdt_chat.server.access.auth import Authority, page_key
 from crdt_chat.server.api.answers import answer, guarded, json_object, nothing
 from crdt_chat.server.api.callers import operator_of
-from crdt_chat.server.asked import asked_by
-from crdt_chat.server.auth import Authority, page_key
+from crdt_chat.server.moderation import moderation
+from crdt_chat.server.web.answers import route
 
 ROOT = "/api/v1/tenants/{tenant}"
 OPERATOR = "operator"

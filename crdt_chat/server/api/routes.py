@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from crdt_chat.errors import Malformed
-from crdt_chat.server.administration import Administration, Caller
-from crdt_chat.server.answers import route
+from crdt_chat.server.admin.administration import Administration, Caller
+from crdt_chat.server.admin.requested import wanted_audit
 from crdt_chat.server.api.answers import answer, guarded, json_object, nothing, tenant_in_path
 from crdt_chat.server.api.callers import caller_of
 from crdt_chat.server.api.visits import Visits, tenant_in_query
-from crdt_chat.server.requested import wanted_audit
+from crdt_chat.server.web.answers import route
 
 ROOT = "/api/v1"
 LOCAL = Caller("operator", "local socket")

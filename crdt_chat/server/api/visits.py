@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crdt_chat.errors import Malformed
+from crdt_chat.server.access.asked import asked_by
+from crdt_chat.server.access.auth import Authority, covered, page_key
+from crdt_chat.server.access.keys import SERVER
+from crdt_chat.server.access.tickets import LIFETIME_S
 from crdt_chat.server.api.answers import answer, json_object
-from crdt_chat.server.asked import asked_by
-from crdt_chat.server.auth import Authority, covered, page_key
-from crdt_chat.server.keys import SERVER
-from crdt_chat.server.tickets import LIFETIME_S
 
 
 @dataclass(frozen=True, slots=True)

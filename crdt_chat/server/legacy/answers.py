@@ -4,9 +4,9 @@ from starlette.responses import Response
 
 from crdt_chat.errors import RemoteFault
 from crdt_chat.protocol import text_chat
-from crdt_chat.server import answers
-from crdt_chat.server.answers import Handler, answer, json_body, tenant_in_path
-from crdt_chat.server.auth import Authority
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.web import answers
+from crdt_chat.server.web.answers import Handler, answer, json_body, tenant_in_path
 
 __all__ = ["Handler", "answer", "guarded", "json_body"]
 

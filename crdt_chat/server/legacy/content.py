@@ -7,7 +7,7 @@ from crdt_chat.errors import PageBroken, TryLater
 from crdt_chat.page.page import Page
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
-from crdt_chat.server.room import Room
+from crdt_chat.server.rooms.room import Room
 
 T = TypeVar("T")
 

@@ -13,16 +13,16 @@ from crdt_chat.page.powers import POWERS
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat, text_chat_requests
 from crdt_chat.protocol.url_ids import cleaned, page_token
-from crdt_chat.server.auth import Authority, covered, page_key
+from crdt_chat.server.access.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
-from crdt_chat.server.moderation import Moderation
-from crdt_chat.server.pace import Pace
-from crdt_chat.server.rooms import Rooms
-from crdt_chat.server.rulings import deleted, note
-from crdt_chat.server.words import require_admitted
+from crdt_chat.server.moderation.by_document import deleted, note
+from crdt_chat.server.moderation.moderation import Moderation
+from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.rooms.words import require_admitted
+from crdt_chat.server.web.pace import Pace
 from store.protocol import Store
 
 

@@ -11,11 +11,11 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Json
 from crdt_chat.protocol import text_chat
 from crdt_chat.protocol.url_ids import page_of
-from crdt_chat.server.auth import Authority, covered, page_key
+from crdt_chat.server.access.auth import Authority, covered, page_key
 from crdt_chat.server.legacy.answers import answer
 from crdt_chat.server.legacy.content import durable
 from crdt_chat.server.legacy.visitors import visitor
-from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.rooms.rooms import Rooms
 from store.protocol import Store
 from store.records import EventRow
 

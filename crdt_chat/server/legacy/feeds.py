@@ -13,9 +13,9 @@ import anyio
 from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant
 from crdt_chat.protocol import text_chat
-from crdt_chat.server.people import PresenceChange
-from crdt_chat.server.room import Room
-from crdt_chat.server.services import Services
+from crdt_chat.server.rooms.people import PresenceChange
+from crdt_chat.server.rooms.room import Room
+from crdt_chat.server.rooms.services import Services
 from store.records import EventRow
 
 CATCH_UP_ROWS = 50

@@ -2,17 +2,17 @@
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from crdt_chat.server.answers import route
-from crdt_chat.server.auth import Authority
-from crdt_chat.server.guard import Guard
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.access.guard import Guard
 from crdt_chat.server.legacy.answers import Handler, guarded
 from crdt_chat.server.legacy.conversations import Conversations
 from crdt_chat.server.legacy.event_log import EventLog
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.subscriptions import Subscriptions
-from crdt_chat.server.moderation import Moderation
-from crdt_chat.server.pace import Pace
-from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.moderation.moderation import Moderation
+from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.web.answers import route
+from crdt_chat.server.web.pace import Pace
 from store.protocol import Store
 
 

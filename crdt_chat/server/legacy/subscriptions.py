@@ -10,14 +10,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, PageKey
 from crdt_chat.protocol.url_ids import USER_FEED, page_of
-from crdt_chat.server.auth import Authority, covered, page_key
-from crdt_chat.server.channel import LOST_CODES, transport_of
-from crdt_chat.server.guard import Guard
+from crdt_chat.server.access.auth import Authority, covered, page_key
+from crdt_chat.server.access.guard import Guard
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, Feed, Listener, Subscriber
 from crdt_chat.server.legacy.visitors import visitor
-from crdt_chat.server.rate import Bucket
-from crdt_chat.server.room import Room
-from crdt_chat.server.rooms import Rooms
+from crdt_chat.server.rooms.room import Room
+from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.sockets.channel import LOST_CODES, transport_of
+from crdt_chat.server.sockets.rate import Bucket
 from store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class Subscriptions:
 
 
 def _cut(socket: WebSocket) -> Callable[[], None] | None:
-    """What cuts the connection at once, where the server offers it (server/sockets.py)."""
+    """What cuts the connection at once, where the server offers it (server/sockets/websocket.py)."""
     under = transport_of(socket.scope)
     return None if under is None else under.abort
 

@@ -15,11 +15,11 @@ from starlette.responses import Response
 from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant
 from crdt_chat.protocol.url_ids import user_of, user_token
-from crdt_chat.server import sso
-from crdt_chat.server.asked import Asked, asked_by
-from crdt_chat.server.auth import Authority
-from crdt_chat.server.keys import SERVER
-from crdt_chat.server.tenants import Tenant
+from crdt_chat.server.access import sso
+from crdt_chat.server.access.asked import Asked, asked_by
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.access.keys import SERVER
+from crdt_chat.server.access.tenants import Tenant
 
 COOKIE = "fastcomments.sid"
 """The session cookie of legacy clients: all that browser widgets know a visitor by."""

@@ -11,7 +11,7 @@ from yjs_peer import Operation
 from crdt_chat.errors import RemoteFault, TryLater
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.update import decode
-from crdt_chat.server.rewriting import kept_in, replacement
+from crdt_chat.server.privacy.rewriting import kept_in, replacement
 from store.errors import StoreError
 from store.records import Rewrite, StoredPage
 

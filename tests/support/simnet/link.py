@@ -1,7 +1,7 @@
 """One WebSocket between a client and a server process: slow, lossy, half-open, and always in order.
 
 The server's end is a production AsgiChannel on simulated `receive` and `send`, with the extension of
-server/sockets.py: `write` puts whole encoded frames on the wire, `abort` cuts it.
+server/sockets/websocket.py: `write` puts whole encoded frames on the wire, `abort` cuts it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from crdt_chat.server.channel import AsgiChannel
+from crdt_chat.server.sockets.channel import AsgiChannel
 
 LOST, SILENT, NORMAL = 1006, 1011, 1000
 PING_S = 25.0

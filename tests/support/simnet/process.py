@@ -10,11 +10,12 @@ import anyio
 from crdt_chat.config import Config, Limits
 from crdt_chat.errors import Restarting
 from crdt_chat.page.ids import uuid7
-from crdt_chat.server.connection import Visit, serve
-from crdt_chat.server.metrics import Metrics
-from crdt_chat.server.rooms import Rooms
-from crdt_chat.server.services import Clock, CommitQueue, Ids, Services
-from crdt_chat.server.turn import Aside
+from crdt_chat.server.connections.connection import Visit, serve
+from crdt_chat.server.moderation.moderators import Moderators
+from crdt_chat.server.process.metrics import Metrics
+from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.rooms.services import Clock, CommitQueue, Ids, Services
+from crdt_chat.server.rooms.turn import Aside
 
 from .disk import Disk, Handle
 from .link import Link
@@ -41,7 +42,9 @@ def services_of(
     limits = config.limits_in_force()
     metrics = Metrics("simulated")
     queue = CommitQueue(limits.commit_queue_updates, limits.commit_queue_bytes, metrics)
-    return Services(config, limits, clock, ids, store, metrics, queue, tasks, aside)
+    services = Services(config, limits, clock, ids, store, metrics, queue, tasks, aside)
+    services.moderators = Moderators(services)
+    return services
 
 
 def config_of(tenant: str, limits: Limits) -> Config:

@@ -15,8 +15,8 @@ from simnet.process import Process, config_of, running
 from crdt_chat.config import Limits
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.protocol import wire
-from crdt_chat.server.connection import Visit
-from crdt_chat.server.services import Clock
+from crdt_chat.server.connections.connection import Visit
+from crdt_chat.server.rooms.services import Clock
 
 KEY = PageKey("t", "p")
 ADA = Grant("t", "ada", "Ada", Role.EDITOR)

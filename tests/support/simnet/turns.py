@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import anyio
 
 from crdt_chat.page.page import Page
-from crdt_chat.server.loading import LoadedPage
-from crdt_chat.server.room import Room
-from crdt_chat.server.turn import Turn
+from crdt_chat.server.rooms.loading import LoadedPage
+from crdt_chat.server.rooms.room import Room
+from crdt_chat.server.rooms.turn import Turn
 
 T = TypeVar("T")
 

@@ -22,11 +22,11 @@ from simulation.room import content_of
 from crdt_chat.config import Limits
 from crdt_chat.errors import EpochChanged, Forbidden, Malformed, Restarting, TryLater
 from crdt_chat.identity import Grant, PageKey
-from crdt_chat.server import peer as peers
-from crdt_chat.server import snapshots
-from crdt_chat.server.connection import Visit
-from crdt_chat.server.loading import load_page
-from crdt_chat.server.services import Clock
+from crdt_chat.server.connections.connection import Visit
+from crdt_chat.server.rooms import peer as peers
+from crdt_chat.server.rooms import snapshots
+from crdt_chat.server.rooms.loading import load_page
+from crdt_chat.server.rooms.services import Clock
 from store.records import Appended, EventRow, PageCommit, Rewrite
 
 from .checks import Durable, Watcher, check_leaving, differences

@@ -12,7 +12,7 @@ from crdt_chat.cli import main
 from crdt_chat.cli.parser import Mistake
 from crdt_chat.config import Config
 from crdt_chat.errors import Unauthorized
-from crdt_chat.server.administration import open_authority
+from crdt_chat.server.admin.administration import open_authority
 from crdt_chat.server.clock import system_clock, system_ids
 from store import open_store
 

@@ -15,7 +15,7 @@ from crdt_chat.page.page import RESERVED, Page
 from crdt_chat.page.update import Struct, decode, encode
 from crdt_chat.page.vector import encode_vector
 from crdt_chat.page.verdict import GateRows
-from crdt_chat.server import snapshots
+from crdt_chat.server.rooms import snapshots
 
 MOD = grant("mod", Role.MODERATOR)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crdt_chat.server.turn import thaw
+from crdt_chat.server.rooms.turn import thaw
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from routes import (
 from starlette.routing import Route, WebSocketRoute
 
 from crdt_chat.config import Limits, TenantSettings
-from crdt_chat.server.administration import Caller
+from crdt_chat.server.admin.administration import Caller
 from store.tenants import AuditWanted
 
 pytestmark = pytest.mark.anyio

@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from crdt_chat.config import Config
 from crdt_chat.errors import NotFound, PageBroken
-from crdt_chat.server import answers
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.access.revocations import Revocations
+from crdt_chat.server.access.tenants import Tenants
+from crdt_chat.server.access.tickets import Tickets
 from crdt_chat.server.api import answers as api
-from crdt_chat.server.auth import Authority
 from crdt_chat.server.legacy import answers as legacy
-from crdt_chat.server.revocations import Revocations
-from crdt_chat.server.tenants import Tenants
-from crdt_chat.server.tickets import Tickets
+from crdt_chat.server.web import answers
 from store.errors import Unavailable
 
 pytestmark = pytest.mark.anyio

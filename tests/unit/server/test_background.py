@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from crdt_chat.server.background import Background
+from crdt_chat.server.process.background import Background
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.update import Item, encode
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
-from crdt_chat.server.room import Room
-from crdt_chat.server.turn import thaw
+from crdt_chat.server.rooms.room import Room
+from crdt_chat.server.rooms.turn import thaw
 from store.memory import MemoryStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("thawed")]
@@ -166,8 +166,8 @@ async def test_a_server_that_is_never_quiet_collects_its_garbage_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     collects = anyio.Event()
-    monkeypatch.setattr("crdt_chat.server.rooms.TICK_S", 0.01)
-    monkeypatch.setattr("crdt_chat.server.rooms.thaw", collects.set)
+    monkeypatch.setattr("crdt_chat.server.rooms.rooms.TICK_S", 0.01)
+    monkeypatch.setattr("crdt_chat.server.rooms.rooms.thaw", collects.set)
     limits = Limits(presence_renewal_s=0.05)
     async with build(Config(open_tenants=("open",), limits=limits), MemoryStore()) as app:
         app.services.queue.updates = 1
@@ -179,8 +179,8 @@ async def test_housekeeping_goes_on_while_a_snapshot_waits_for_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     aside, renewed = Held(), anyio.Event()
-    monkeypatch.setattr("crdt_chat.server.rooms.TICK_S", 0.01)
-    monkeypatch.setattr("crdt_chat.server.snapshots.ROWS", 1)
+    monkeypatch.setattr("crdt_chat.server.rooms.rooms.TICK_S", 0.01)
+    monkeypatch.setattr("crdt_chat.server.rooms.snapshots.ROWS", 1)
     limits = Limits(presence_renewal_s=0.05, slice_ms=0.01)
     async with build(Config(open_tenants=("open",), limits=limits), MemoryStore()) as app:
         aside.go.set()

@@ -15,7 +15,7 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.protocol import wire
 from crdt_chat.server.app import App, build
-from crdt_chat.server.connection import Visit, serve
+from crdt_chat.server.connections.connection import Visit, serve
 from store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio

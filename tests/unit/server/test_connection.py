@@ -24,10 +24,10 @@ from crdt_chat.config import Limits
 from crdt_chat.errors import Restarting, Unauthorized
 from crdt_chat.identity import PageKey
 from crdt_chat.protocol import wire
-from crdt_chat.server import peer as peers
-from crdt_chat.server.connection import Visit
-from crdt_chat.server.guard import Guard, Session
-from crdt_chat.server.services import Clock
+from crdt_chat.server.access.guard import Guard, Session
+from crdt_chat.server.connections.connection import Visit
+from crdt_chat.server.rooms import peer as peers
+from crdt_chat.server.rooms.services import Clock
 
 
 @pytest.mark.parametrize("written", [True, False])

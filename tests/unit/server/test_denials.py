@@ -14,11 +14,11 @@ from routes import CONFIG, KEY, SECRET, SOCKETS, client, knock, rows, served, to
 from crdt_chat.config import Config, TenantSettings
 from crdt_chat.errors import Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server.administration import Caller
+from crdt_chat.server.access.guard import Watched
+from crdt_chat.server.admin.administration import Caller
 from crdt_chat.server.app import App
-from crdt_chat.server.denials import ACTION, MOST, Denials
-from crdt_chat.server.erasure import Wanted
-from crdt_chat.server.guard import Watched
+from crdt_chat.server.audit.denials import ACTION, MOST, Denials
+from crdt_chat.server.privacy.erasure import Wanted
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.tenants import AuditEntry, AuditWanted

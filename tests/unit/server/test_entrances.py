@@ -18,7 +18,7 @@ from routes import (
 )
 
 from crdt_chat.config import Config
-from crdt_chat.server.administration import Caller
+from crdt_chat.server.admin.administration import Caller
 
 pytestmark = pytest.mark.anyio
 OPERATOR = Caller("test", "test")

@@ -8,9 +8,9 @@ from kept import annotation, entry
 
 from crdt_chat.config import Config
 from crdt_chat.errors import Forbidden, Malformed, NotFound, TryLater
-from crdt_chat.server.administration import Caller
+from crdt_chat.server.admin.administration import Caller
 from crdt_chat.server.app import build
-from crdt_chat.server.erasure import Wanted
+from crdt_chat.server.privacy.erasure import Wanted
 from store import open_store
 from store.records import PageCommit
 

@@ -5,11 +5,11 @@ from entries import annotation, comment
 
 from crdt_chat.config import Config
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server.administration import Caller
+from crdt_chat.server.admin.administration import Caller
 from crdt_chat.server.app import App, build
-from crdt_chat.server.erasure import Wanted
-from crdt_chat.server.erasure_log import ErasureLog
-from crdt_chat.server.moderation import Moderation, Request
+from crdt_chat.server.moderation.moderation import Moderation, Request
+from crdt_chat.server.privacy.erasure import Wanted
+from crdt_chat.server.privacy.erasure_log import ErasureLog
 from store import open_store
 
 pytestmark = pytest.mark.anyio

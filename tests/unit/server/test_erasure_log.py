@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from crdt_chat.server.erasure_log import USER, Erased, ErasureLog, digest
+from crdt_chat.server.privacy.erasure_log import USER, Erased, ErasureLog, digest
 
 
 def entry(number: int) -> Erased:
@@ -50,7 +50,7 @@ def test_a_disk_that_takes_a_part_only_is_an_error_and_leaves_no_part(path, monk
 
 def test_the_folder_is_synced_with_the_first_entry(path, monkeypatch):
     synced = []
-    monkeypatch.setattr("crdt_chat.server.erasure_log.sync", synced.append)
+    monkeypatch.setattr("crdt_chat.server.privacy.erasure_log.sync", synced.append)
     log = ErasureLog(path)
     for number in range(2):
         log.append(entry(number))

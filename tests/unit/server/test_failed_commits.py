@@ -11,8 +11,8 @@ from crdt_chat.errors import Malformed
 from crdt_chat.identity import Role
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.protocol import wire
-from crdt_chat.server.loading import page_of
-from crdt_chat.server.rewriting import kept_in, replacement
+from crdt_chat.server.privacy.rewriting import kept_in, replacement
+from crdt_chat.server.rooms.loading import page_of
 from store.records import EventRow, Rewrite, StoredPage
 
 
@@ -204,7 +204,7 @@ def test_a_fault_in_telling_of_a_commit_leaves_nobody_waiting_for_it(
             monkeypatch.undo()
             raise ValueError("no")
 
-        monkeypatch.setattr("crdt_chat.server.room.fan_out", fail)
+        monkeypatch.setattr("crdt_chat.server.rooms.room.fan_out", fail)
         with anyio.fail_after(60):
             await site.write("a1")
         # The page is rebuilt from what is durable, and goes on.

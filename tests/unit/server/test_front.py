@@ -7,8 +7,8 @@ import pytest
 from served import HEAD, Served, Wire, turn, watched
 from websockets.frames import Frame, Opcode
 
-from crdt_chat.server.channel import Event
-from crdt_chat.server.http import Front, is_plain_upgrade
+from crdt_chat.server.sockets.channel import Event
+from crdt_chat.server.sockets.http import Front, is_plain_upgrade
 
 LONG_S = 60.0
 

@@ -8,14 +8,14 @@ import pytest
 from crdt_chat.config import Config, KeySettings, TenantSettings
 from crdt_chat.errors import Forbidden, Malformed, RemoteFault, Restarting, Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server import tokens
-from crdt_chat.server.administration import Administration, Caller
-from crdt_chat.server.asked import Asked
-from crdt_chat.server.auth import Authority
-from crdt_chat.server.guard import CUT_OFF_S, SPARE, Guard
-from crdt_chat.server.revocations import Revocations
-from crdt_chat.server.tenants import Tenants
-from crdt_chat.server.tickets import Tickets
+from crdt_chat.server.access import tokens
+from crdt_chat.server.access.asked import Asked
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.access.guard import CUT_OFF_S, SPARE, Guard
+from crdt_chat.server.access.revocations import Revocations
+from crdt_chat.server.access.tenants import Tenants
+from crdt_chat.server.access.tickets import Tickets
+from crdt_chat.server.admin.administration import Administration, Caller
 from store.memory import MemoryStore
 from store.tenants import RevocationRow, RoleRow
 

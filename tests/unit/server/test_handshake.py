@@ -7,7 +7,7 @@ from served import HEAD, Wire
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from crdt_chat.server.handshake import LINE_BYTES, Handshake
+from crdt_chat.server.sockets.handshake import LINE_BYTES, Handshake
 
 BROWSER = HEAD.replace(
     b"Cookie: c=d",

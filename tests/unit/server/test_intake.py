@@ -7,8 +7,8 @@ import pytest
 from served import ACCEPT, HEAD, Served, turn
 from websockets.frames import Frame, Opcode
 
-from crdt_chat.server.channel import Event, Receive, Send
-from crdt_chat.server.intake import Intake
+from crdt_chat.server.sockets.channel import Event, Receive, Send
+from crdt_chat.server.sockets.intake import Intake
 
 LARGE, SMALL = b"x" * 8_000, b"x" * 100
 ENCODED = Frame(Opcode.BINARY, LARGE).serialize(mask=True)

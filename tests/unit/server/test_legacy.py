@@ -17,20 +17,20 @@ from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.page import Page
 from crdt_chat.protocol.text_chat_requests import Creation
 from crdt_chat.protocol.url_ids import user_token
-from crdt_chat.server.auth import Authority
-from crdt_chat.server.channel import Event
+from crdt_chat.server.access.auth import Authority
+from crdt_chat.server.access.revocations import Revocations
+from crdt_chat.server.access.tenants import Tenants
+from crdt_chat.server.access.tickets import Tickets
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, MISSED_PEOPLE, Feed, Subscriber
 from crdt_chat.server.legacy.repeats import MOST_CREATIONS, Repeats
 from crdt_chat.server.legacy.subscriptions import Subscriptions
 from crdt_chat.server.legacy.visitors import COOKIE, Visitor, visitor
-from crdt_chat.server.pace import Pace
-from crdt_chat.server.revocations import Revocations
-from crdt_chat.server.services import Clock
-from crdt_chat.server.tenants import Tenants
-from crdt_chat.server.tickets import Tickets
-from crdt_chat.server.turn import Slices, Turn, here
+from crdt_chat.server.rooms.services import Clock
+from crdt_chat.server.rooms.turn import Slices, Turn, here
+from crdt_chat.server.sockets.channel import Event
+from crdt_chat.server.web.pace import Pace
 from store.records import EventRow
 
 ADA = Grant("demo", "ada", "Ada", Role.EDITOR)

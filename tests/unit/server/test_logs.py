@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from crdt_chat.errors import PageBroken
-from crdt_chat.server import logs
+from crdt_chat.server.process import logs
 
 LOG = logging.getLogger("crdt_chat.test")
 
@@ -138,5 +138,5 @@ def test_an_unknown_level_is_refused():
 def test_a_socket_that_opens_is_not_worth_a_line():
     """The library says `connection open`, and nothing of who it is."""
     logs.configure("info")
-    assert not logging.getLogger("crdt_chat.server.handshake").isEnabledFor(logging.INFO)
-    assert logging.getLogger("crdt_chat.server.guard").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("crdt_chat.server.sockets.handshake").isEnabledFor(logging.INFO)
+    assert logging.getLogger("crdt_chat.server.access.guard").isEnabledFor(logging.INFO)

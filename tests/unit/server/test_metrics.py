@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from crdt_chat.server.metrics import Metrics
+from crdt_chat.server.process.metrics import Metrics
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from simnet.site import ADA, KEY, T0, Caller, Site, at_a_site
 from crdt_chat.config import Limits
 from crdt_chat.identity import Grant, Role
 from crdt_chat.protocol import wire
-from crdt_chat.server.moderation import Moderation, Request
-from crdt_chat.server.moderators import AGAIN_S, EXCERPT, PAUSE_S
+from crdt_chat.server.moderation.moderation import Moderation, Request
+from crdt_chat.server.moderation.moderators import AGAIN_S, EXCERPT, PAUSE_S
 from store.errors import Unavailable
 
 MOD = Grant("t", "mod", "Mod", Role.MODERATOR)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from crdt_chat.server.ops import routes
+from crdt_chat.server.web.ops import routes
 
 pytestmark = pytest.mark.anyio
 

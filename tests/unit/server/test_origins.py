@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_chat.server.origins import BadDomain, admitted, is_local, parse_domains
+from crdt_chat.server.access.origins import BadDomain, admitted, is_local, parse_domains
 
 ACME = ["acme.example", "*.acme.test", "http://intranet.acme.example:8080", "https://any.example:*"]
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from crdt_chat.identity import PageKey
-from crdt_chat.server import pages
+from crdt_chat.server.web import pages
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,7 @@
 import pytest
 
 from crdt_chat.config import BadSetting
-from crdt_chat.server.proxies import Proxies
+from crdt_chat.server.access.proxies import Proxies
 
 
 def seen(named, client, *forwarded, proto=(), scheme="http"):

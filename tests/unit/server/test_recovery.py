@@ -10,7 +10,7 @@ from simnet.site import EMPTY, KEY, T0, Site, annotation, at_a_site
 from crdt_chat.config import Limits
 from crdt_chat.errors import Malformed, TryLater
 from crdt_chat.protocol import wire
-from crdt_chat.server import snapshots
+from crdt_chat.server.rooms import snapshots
 from store.memory import MemoryStore
 from store.records import LogEntry, PageCommit, Rewrite
 

@@ -7,7 +7,7 @@ import pytest
 from routes import served
 
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server.refusals import MOST, Refusals
+from crdt_chat.server.audit.refusals import MOST, Refusals
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.tenants import AuditWanted

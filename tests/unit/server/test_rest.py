@@ -7,7 +7,7 @@ import pytest
 from crdt_chat.config import Config
 from crdt_chat.identity import PageKey
 from crdt_chat.server.app import build
-from crdt_chat.server.room import Room
+from crdt_chat.server.rooms.room import Room
 from store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from crdt_chat.config import Config
 from crdt_chat.page.erasure import whole
-from crdt_chat.server.erasure_log import (
+from crdt_chat.server.privacy.erasure_log import (
     ENTITY,
     NAMES,
     PAGE,

@@ -9,7 +9,7 @@ import pytest
 from crdt_chat.config import Config, TenantSettings
 from crdt_chat.server.app import build
 from crdt_chat.server.clock import system_ids
-from crdt_chat.server.services import Clock
+from crdt_chat.server.rooms.services import Clock
 from store.memory import MemoryStore
 from store.records import EventEntry, LogEntry, PageCommit
 

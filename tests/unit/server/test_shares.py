@@ -9,11 +9,11 @@ import pytest
 from crdt_chat.errors import TryLater
 from crdt_chat.identity import Grant, Role
 from crdt_chat.protocol.outbox import Outbox
-from crdt_chat.server.addresses import Addresses, place_of
-from crdt_chat.server.channel import binary_frame
-from crdt_chat.server.intake import Intake
-from crdt_chat.server.peer import LARGE_STATE, Peer
-from crdt_chat.server.services import StateShare
+from crdt_chat.server.rooms.peer import LARGE_STATE, Peer
+from crdt_chat.server.rooms.services import StateShare
+from crdt_chat.server.sockets.addresses import Addresses, place_of
+from crdt_chat.server.sockets.channel import binary_frame
+from crdt_chat.server.sockets.intake import Intake
 
 pytestmark = pytest.mark.anyio
 GRANT = Grant("t", "ada", "Ada", Role.EDITOR)

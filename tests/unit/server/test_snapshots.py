@@ -5,7 +5,7 @@ import pytest
 from simnet.site import Site, at_a_site
 
 from crdt_chat.protocol import wire
-from crdt_chat.server import snapshots
+from crdt_chat.server.rooms import snapshots
 
 
 def test_a_page_in_use_is_written_whole_again_once_its_log_has_half_as_many_rows(

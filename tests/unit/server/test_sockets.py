@@ -7,9 +7,9 @@ import pytest
 from served import ACCEPT, HEAD, Served, opened, turn, watched
 from websockets.frames import Frame, Opcode
 
-from crdt_chat.server.channel import Event, Receive, Send
-from crdt_chat.server.reading import FAREWELL_BYTES
-from crdt_chat.server.sockets import Gone
+from crdt_chat.server.sockets.channel import Event, Receive, Send
+from crdt_chat.server.sockets.reading import FAREWELL_BYTES
+from crdt_chat.server.sockets.websocket import Gone
 
 
 def test_from_the_handshake_to_a_polite_end() -> None:
@@ -271,7 +271,7 @@ def test_what_is_no_websocket_is_told_so(changed: dict[bytes, bytes], status: by
 def test_who_took_more_than_its_share_with_its_last_words_rests_but_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("crdt_chat.server.reading.PERIOD_S", 0.05)
+    monkeypatch.setattr("crdt_chat.server.sockets.reading.PERIOD_S", 0.05)
 
     async def main() -> None:
         events: list[Event] = []
@@ -282,7 +282,7 @@ def test_who_took_more_than_its_share_with_its_last_words_rests_but_once(
             began = time.thread_time()
             # As a collection of garbage, which strikes where it likes.
             monkeypatch.setattr(
-                "crdt_chat.server.reading.time.thread_time",
+                "crdt_chat.server.sockets.reading.time.thread_time",
                 lambda: began + 10 * len(served.socket._inbox or ()),
             )
             reads_on = asyncio.Event()

@@ -9,7 +9,7 @@ import pytest
 
 from crdt_chat.errors import Malformed, Unauthorized
 from crdt_chat.identity import Role
-from crdt_chat.server import sso
+from crdt_chat.server.access import sso
 
 PUBLISHED = ("test-api-secret", 1_700_000_000_000, base64.b64encode(
     b'{"id":"123","email":"test@example.com","username":"tester"}'

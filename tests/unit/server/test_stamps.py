@@ -4,7 +4,7 @@ import pytest
 
 from crdt_chat.config import Config
 from crdt_chat.server.app import build
-from crdt_chat.server.services import Clock
+from crdt_chat.server.rooms.services import Clock
 from crdt_chat.server.stamps import AHEAD_MS, Stamps
 from store.errors import Unavailable
 from store.memory import MemoryStore

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from crdt_chat.config import BadSetting, Config, TenantSettings, load
 from crdt_chat.identity import Role
-from crdt_chat.server.keys import checked
-from crdt_chat.server.tenants import BadTenant, TenantBody, Tenants, check_name
+from crdt_chat.server.access.keys import checked
+from crdt_chat.server.access.tenants import BadTenant, TenantBody, Tenants, check_name
 from store.tenants import TenantRow
 
 SECRET = "a" * 40

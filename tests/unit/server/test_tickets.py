@@ -6,7 +6,7 @@ import pytest
 
 from crdt_chat.errors import TryLater, Unauthorized
 from crdt_chat.identity import Grant, Role
-from crdt_chat.server.tickets import LIFETIME_S, PER_TENANT, PER_USER, Tickets
+from crdt_chat.server.access.tickets import LIFETIME_S, PER_TENANT, PER_USER, Tickets
 
 ADA = Grant("acme", "ada", "Ada", Role.EDITOR)
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from crdt_chat.errors import Unauthorized
 from crdt_chat.identity import Grant, PageKey, Role
-from crdt_chat.server import tokens
-from crdt_chat.server.keys import BadKey, TenantKey, checked, keys_of_jwks
+from crdt_chat.server.access import tokens
+from crdt_chat.server.access.keys import BadKey, TenantKey, checked, keys_of_jwks
 
 NOW = 1_800_000_000.0
 SECRET, OTHER_SECRET = "s" * 40, "o" * 40

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 from held import Held
 
-from crdt_chat.server.turn import SHORT, Beside, Lane, Slices, Turn
+from crdt_chat.server.rooms.turn import SHORT, Beside, Lane, Slices, Turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("thawed")]
 SLICES = Slices.of(50)
