@@ -61,6 +61,9 @@ def _head(cell: bytes) -> int:
         return read_client(cell, 1)[2]
     at = 2
     for _name in ("root", "name"):
-        size, at = read_uint(cell, at)
+        size = cell[at]
+        at += 1
+        if size > 127:
+            size, at = read_uint(cell, at - 1)
         at += size
     return at

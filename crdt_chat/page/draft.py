@@ -93,7 +93,7 @@ class Draft:
         else:
             self.live = entry.live
             self.tip = entry.client, entry.last
-            self._kept = entry.depth()
+            self._kept = 1 if entry.above is None else len(entry.above) + 1
             self._kept_last = entry.last
 
     def attach(self, item: Item, number: int) -> int:
@@ -223,6 +223,9 @@ class Draft:
             return entry
         branch = entry.above or []
         if self._kept > len(branch):
+            if not self._grown:
+                entry.last = self._kept_last  # it continues the stretch that it was
+                return entry
             branch.append(Stretch(entry.client, entry.first, self._kept_last))
         else:
             del branch[self._kept :]

@@ -22,11 +22,15 @@ CUT_SHORT: Final = (IndexError, UnicodeDecodeError, struct.error)
 MAX_DEPTH: Final = 16
 """Lists and objects inside one another in a value; 53 KB of nesting overflow the stack of yrs."""
 
+MAX_FIVES: Final = 1_024
+"""How many client ids are kept as they are written."""
+
 _FLOAT32: Final = struct.Struct(">f")
 _FLOAT64: Final = struct.Struct(">d")
 _INT64: Final = struct.Struct(">q")
 _BITS31: Final = 2**31 - 1
 _TEXT: Final = 119
+_NUMBER: Final = 123
 _SHORT_TEXT: Final = [bytes((_TEXT, size)) for size in range(128)]
 
 
@@ -71,24 +75,34 @@ def read_client(data: bytes, at: int) -> tuple[int, int, int]:
 
     The id has five bytes mostly, and mostly five that were read before.
     """
-    client = _of_five(data[at : at + 5])
-    if client is None:
-        client, at = read_uint(data, at)
-    else:
+    five = data[at : at + 5]
+    known = _FIVES.get(five)
+    if known is not None:
+        client = known
         at += 5
+    else:
+        client, after = read_uint(data, at)
+        if after == at + 5:
+            _remember(five, client)
+        at = after
     number = data[at]
-    at += 1
-    if number > 127:
-        number, at = read_uint(data, at - 1)
+    if number < 128:
+        return client, number, at + 1
+    more = data[at + 1]
+    if 0 < more < 128:
+        return client, number - 128 | more << 7, at + 2
+    number, at = read_uint(data, at)
     return client, number, at
 
 
-@lru_cache(maxsize=1024)
-def _of_five(data: bytes) -> int | None:
-    """The integer that these five bytes are; None if they are another number of integers."""
-    if len(data) < 5 or data[4] > 127 or min(data[:4]) < 128:
-        return None
-    return read_uint(data, 0)[0]
+_FIVES: Final[dict[bytes, int]] = {}
+"""Numbers of five bytes, by these: a dict, since `lru_cache` costs twice as much."""
+
+
+def _remember(five: bytes, client: int) -> None:
+    if len(_FIVES) >= MAX_FIVES:
+        _FIVES.clear()
+    _FIVES[five] = client
 
 
 def read_string(data: bytes, at: int) -> tuple[str, int]:
@@ -134,8 +148,6 @@ def _read_float32(data: bytes, at: int, _depth: int, _readers: "Readers") -> tup
 
 def _read_float64(data: bytes, at: int, _depth: int, readers: "Readers") -> tuple[float, int]:
     value: float = _FLOAT64.unpack_from(data, at)[0]
-    if _BITS31 < value <= MAX_INTEGER and value.is_integer():
-        return int(value), at + 8  # a time in ms: every value has one
     if readers is _CANONICAL and (-_BITS31 <= value <= _BITS31 or value != value):
         raise _OddError
     return as_number(value), at + 8
@@ -186,14 +198,22 @@ def _read_object(
         else:
             name, at = read_string(data, at)
         kind = data[at]
+        # Most properties are texts, and every value has a time in ms: read here, they cost half.
         if kind == _TEXT:
-            # Most properties are texts: read here, they cost half.
             size = data[at + 1]
             start = at + 2
             if size > 127:
                 size, start = read_uint(data, at + 1)
             at = start + size
             found[name] = data[start:at].decode()
+            continue
+        if (
+            kind == _NUMBER
+            and _BITS31 < (number := _FLOAT64.unpack_from(data, at + 1)[0]) <= MAX_INTEGER
+            and number.is_integer()
+        ):
+            found[name] = int(number)
+            at += 9
             continue
         value, at = readers[kind](data, at + 1, depth, readers)
         if value is not UNDEFINED:

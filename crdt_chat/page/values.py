@@ -124,8 +124,9 @@ def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None
     if type(value) is not dict:
         return Fault("shape", "The value must be an object.")
     oversize: Fault | None = None
+    properties, required = shape
     for name, each in value.items():
-        property_ = shape.properties.get(name)
+        property_ = properties.get(name)
         if property_ is None:
             return Fault("shape", "The value has a property that is not known.")
         kind, limit, look = property_
@@ -139,7 +140,7 @@ def _check_object(value: Json, shape: Shape, limits: PageLimits) -> Fault | None
             if fault is not None and fault.rule == "shape":
                 return fault
             oversize = oversize or fault
-    if not shape.required <= value.keys():
-        missing = ", ".join(sorted(shape.required - value.keys()))
+    if not required <= value.keys():
+        missing = ", ".join(sorted(required - value.keys()))
         return Fault("shape", f"The value lacks {missing}.")
     return oversize

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Map
 
 from crdt_chat.errors import Malformed
-from crdt_chat.page.lib0 import MAX_DEPTH, UNDEFINED, read_any, read_uint, write_any, write_uint
+from crdt_chat.page.lib0 import (
+    _FIVES,
+    MAX_DEPTH,
+    MAX_FIVES,
+    UNDEFINED,
+    read_any,
+    read_client,
+    read_uint,
+    write_any,
+    write_uint,
+)
 from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import Gc, Item, Skip, decode, encode
 
@@ -248,3 +258,20 @@ def test_several_values_of_one_item_are_copied_together() -> None:
     data = encode({5: [item]}, {})
     skipped = decode(data, skip_any)
     assert encode(skipped.structs, skipped.deleted) == data
+
+
+def test_client_ids_are_read_whatever_their_length_and_few_are_kept() -> None:
+    for client in [0, 127, 128, 2**28 - 1, 2**28, 2**35 - 1, 2**35, 2**53 - 1] * 2:
+        for number in (0, 127, 128, 2**14 - 1, 2**14, 2**31):
+            data = bytearray()
+            write_uint(data, client)
+            write_uint(data, number)
+            assert read_client(bytes(data), 0) == (client, number, len(data))
+            for end in range(len(data)):
+                with pytest.raises(IndexError):
+                    read_client(bytes(data[:end]), 0)
+    for client in range(2**28, 2**28 + 2 * MAX_FIVES):
+        data = bytearray()
+        write_uint(data, client)
+        assert read_client(bytes(data) + b"\x00", 0) == (client, 0, 6)
+    assert len(_FIVES) <= MAX_FIVES
