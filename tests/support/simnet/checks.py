@@ -12,6 +12,7 @@ from crdt_chat.protocol import wire
 from store.records import Appended, EventRow, LogEntry, PageCommit
 
 from .client import decoded
+from .desks import Ruled
 from .link import Link
 
 NEEDLE = EVIL.encode()
@@ -27,6 +28,7 @@ class Durable:
         self.size = 0
         self._looked = False
         self.before: Durable | None = None
+        self.ruled = Ruled()
         self._copy = PycrdtPeer(1, gc=True, echoes=False)
 
     def add(self, commit: PageCommit, result: Appended) -> None:
@@ -46,6 +48,7 @@ class Durable:
             self._note_deleted(update)
             self._looked = False
             self._copy.receive(entry.update)
+        self.ruled.add(commit)
         for timestamp in result.timestamps:
             last = self.events[-1] if self.events else 0
             assert timestamp >= last + 2, f"event {timestamp} after {last}"
@@ -54,7 +57,7 @@ class Durable:
     def rewritten(self, entry: LogEntry) -> "Durable":
         """The page under a new epoch, with the same content."""
         new = Durable()
-        new.events, new.before = self.events, self
+        new.events, new.before, new.ruled = self.events, self, self.ruled
         content = self.content()
         new.add(PageCommit("", "", 0, [entry]), Appended(0))
         assert canonical(new.content()) == canonical(content), "an epoch changed the content"
@@ -145,6 +148,9 @@ def check_leaving(link: Link, frame: bytes, durable: Durable) -> str:
         case wire.Control({"type": "saved", "frames": frames}):
             check_saved(link, frames, durable)
             return "acknowledgements checked"
+        case wire.Control({"type": "moderation"} as body):
+            durable.ruled.check(body)
+            return "frames for moderators checked"
     return "other frames"
 
 

@@ -56,7 +56,7 @@ class Client:
         self._retry = 0
         self._asked: set[str] = set()
         self._heard_at = 0.0
-        self._clock = 0
+        self._clock = self.cursor = 0
         self._others: dict[int, tuple[int, str | None, float]] = {}
         self.start_anew()
         world.loop.call_later(self.rng.uniform(0, RENEW_S), self._beat)
@@ -70,6 +70,7 @@ class Client:
         self.clocks: dict[int, int] = {}
         self._waiting: list[bytes] = []
         self.count: int | None = None
+        self.desk: dict[str, Any] | None = None
         self.synced = False
         if kept is not None:
             self.replica.receive(kept)
@@ -85,6 +86,7 @@ class Client:
 
     def transact(self, operations: Sequence[Operation]) -> None:
         """Write, and send it if there is a connection."""
+        self.cursor += 1
         for update in self.replica.transact(operations):
             self._learn(decode(update))
             self._say(update)
@@ -170,7 +172,7 @@ class Client:
     def _forget_link(self) -> None:
         self.link = None
         self.synced = False
-        self.count = None
+        self.count = self.desk = None
         # y-websocket on close: the others are gone, their clocks are remembered.
         self._others = {
             client: (clock, None, at) for client, (clock, _, at) in self._others.items()
@@ -196,7 +198,8 @@ class Client:
     def renew(self) -> None:
         """Say that we are here."""
         self._clock += 1
-        state = json.dumps({"user": {"name": self.name}, "cursor": self._clock % 3})
+        # As long as she does nothing it is always the same: the server must keep it alive for others.
+        state = json.dumps({"user": {"name": self.name}, "cursor": self.cursor})
         entry = wire.AwarenessEntry(self.client, self._clock, state)
         if self.link is not None:
             self.link.send(wire.awareness_of([wire.encode_entry(entry)]))
@@ -265,6 +268,8 @@ class Client:
     def _heed(self, body: Any) -> None:
         if body["type"] == "presence":
             self.count = body["count"]
+        elif body["type"] == "moderation":
+            self.desk = body
         elif body["type"] == "refused" and body["reset"]:
             self.reset()
 

@@ -5,15 +5,16 @@ process is dead.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 import anyio
 
 from store.errors import Closed, Unavailable
 from store.memory import MemoryStore
-from store.moderation import Moderated
+from store.moderation import ModerationEntry
 from store.records import (
     Appended,
     CommitResult,
@@ -27,6 +28,10 @@ from store.records import (
     StoredPage,
 )
 from store.tenants import Trust
+
+from .desks import Notes
+
+T = TypeVar("T")
 
 FULL = Unavailable("the disk is full")
 
@@ -45,6 +50,7 @@ class Disk:
     rng: Random
     watch: Watch = lambda _commit, _result: None
     watch_rewrite: Callable[[str, Rewrite], None] = lambda _page, _rewrite: None
+    watch_note: Callable[[ModerationEntry], None] = lambda _entry: None
     kept: MemoryStore = field(default_factory=MemoryStore)
     refuses: Callable[[PageCommit], bool] = lambda _commit: False
     full: bool = False
@@ -83,9 +89,9 @@ class Handle:
         self.dead = False
 
     @property
-    def moderation(self) -> Moderated:
-        """What was flagged and moderated; the disk's own, without its delays."""
-        return self._disk.kept.moderation
+    def moderation(self) -> Notes:
+        """What was flagged and moderated."""
+        return Notes(self, self._disk.kept.moderation, self._disk.watch_note)
 
     @property
     def trust(self) -> Trust:
@@ -97,6 +103,12 @@ class Handle:
         await anyio.sleep(self._disk.latency())
         if self.dead:
             raise Closed("the process is dead")
+
+    async def reached(self, verb: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        """What lies beside the pages: one access, which may fail before anything is done."""
+        await self._reach()
+        self._readable()
+        return await verb(*arguments)
 
     async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
         await self._reach()

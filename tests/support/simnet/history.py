@@ -16,6 +16,7 @@ from store.errors import StoreError
 from store.records import Rewrite, StoredPage
 
 from .client import Client
+from .desks import moderate
 from .loop import run
 from .process import Process
 from .turns import watching
@@ -44,6 +45,7 @@ class History(World):
                 self.check()
             await self.settle()
             self.compare()
+            await self.thin_out()
             await self.empty()
             self.check()
         finally:
@@ -72,6 +74,7 @@ class History(World):
             (self.burst, 5),
             (self.attack, 5),
             (self.write_over_http, 6),
+            (self.moderate, 5),
             (self.toggle, 8),
             (self.reset, 6),
             (self.vanish, 3),
@@ -142,6 +145,18 @@ class History(World):
         """Somebody without a document writes; what is answered must be durable."""
         if self.process is not None and self.process.alive:
             self.process.tasks.start_soon(self._write_over_http, self.process)
+
+    def moderate(self) -> None:
+        """Somebody flags something, or a moderator acts, without a document."""
+        if self.process is not None and self.process.alive:
+            self.process.tasks.start_soon(self._moderate, self.process)
+
+    async def _moderate(self, process: Process) -> None:
+        self.writing += 1
+        try:
+            await moderate(self, process)
+        finally:
+            self.writing -= 1
 
     async def _write_over_http(self, process: Process) -> None:
         self.writing += 1
@@ -231,6 +246,9 @@ class History(World):
             self.note(f"{client.name} stops reading")
             client.link.quality = type(self.quality)(buffer=self.rng.choice([1, 500, 4_000]))
             client.link.down.paused = True
+            for _ in range(self.rng.choice([0, 0, 3])):
+                # Something to lag behind.
+                self.loop.call_later(self.rng.uniform(0.5, 3.0), self.burst)
 
     def read_again(self) -> None:
         """Who stopped reading reads again, for a while or for good."""

@@ -21,7 +21,7 @@ from simulation.room import content_of
 
 from crdt_chat.config import Limits
 from crdt_chat.errors import EpochChanged, Forbidden, Malformed, Restarting, TryLater
-from crdt_chat.identity import Grant, PageKey
+from crdt_chat.identity import Grant, PageKey, Role
 from crdt_chat.server.connections.connection import Visit
 from crdt_chat.server.rooms import peer as peers
 from crdt_chat.server.rooms import snapshots
@@ -49,6 +49,9 @@ EXPECTED = {
 QUIET_S = 100.0
 """Long enough for every patience: gaps 60 s, awareness 30 s, pings 25 s, rebuilds 5 s."""
 
+GONE_S = 35.0
+"""Long enough for a lost connection to be found by its ping, and its grace to be over."""
+
 SLACK = 4
 """State frames beyond the outbox limit: one exempt, a few asked for by the client itself."""
 
@@ -69,10 +72,11 @@ class World:
         self.disk = Disk(rng, self._became_durable, slowest=rng.choice([0.0, 0.004, 0.1]))
         self.disk.counts = self.counts
         self.disk.watch_rewrite = self._was_rewritten
+        self.disk.watch_note = lambda note: self.durable[note.page].ruled.noted.append(note)
         self.digest = 0
         self.limits = replace(
             Limits(),
-            outbox_bytes=rng.choice([1 << 20, 1 << 20, 3_000]),
+            outbox_bytes=rng.choice([1 << 20, 3_000, 400]),
             page_idle_s=rng.choice([60.0, 2.0]),
             page_rest_s=rng.choice([60.0, 1.0]),
             commit_queue_updates=rng.choice([4_096, 4_096, 3]),
@@ -218,7 +222,9 @@ class World:
             return None
         link = Link(client, self.rng, self.quality, self.leaving)
         self.links[link] = client
-        visit = Visit(self.where[client], client.grant, speaks_control=client.caps)
+        visit = Visit(
+            self.where[client], client.grant, speaks_control=client.caps, watches=client.caps
+        )
         self.process.accept(link, visit)
         return link
 
@@ -276,15 +282,43 @@ class World:
                 assert canonical(shown) == canonical(content), (
                     f"{client.name}: {differences(shown, content)}"
                 )
-            self._compare_presence(here)
+            for client in here:
+                if client.caps and client.grant.role >= Role.MODERATOR:
+                    wrong = durable.ruled.differences(client.desk, content)
+                    assert not wrong, f"{client.name}, who moderates: {wrong}"
+            self._compare_presence(key, here)
             room = self.process.rooms.find(key)
             if room is not None and here and (room.page.rests or not room.page._being.broken):
                 # One that broke a moment ago is rebuilt when somebody touches it.
                 assert canonical(content_of(room.page)) == canonical(content), "the room differs"
         for watcher in self.watchers:
             watcher.check()
+        queue = self.process.rooms.services.queue
+        assert (queue.updates, queue.bytes) == (0, 0), "the commit queue leaks"
 
-    def _compare_presence(self, here: list[Client]) -> None:
+    async def thin_out(self) -> None:
+        """Half of them go, each in a way of her own; the others know it after a while."""
+        for client in self.clients:
+            if client.link is not None and self.rng.random() < 0.5:
+                client.wanted = False
+                how = self.rng.choice(["closes", "is reset", "vanishes"])
+                self.note(f"{client.name} {how} for good")
+                if how == "is reset":
+                    client.link.reset()
+                elif how == "vanishes":
+                    client.link.vanish(None)
+                client.hang_up()
+        await anyio.sleep(GONE_S)
+        for key in self.pages:
+            here = [one for one in self.clients if one.online and self.where[one] == key]
+            self._compare_presence(key, here)
+
+    def _compare_presence(self, key: PageKey, here: list[Client]) -> None:
+        assert self.process is not None
+        room = self.process.rooms.find(key)
+        if room is not None:
+            tabs = Counter(client.grant.user for client in here)
+            assert room.people.presence.tabs == tabs, f"{room.people.presence.tabs}, not {tabs}"
         users = {client.grant.user for client in here}
         for client in here:
             if client.caps:
