@@ -1,7 +1,6 @@
 """Asks the admin API: through the local socket of a running server, else on the opened file itself."""
 
 import argparse
-import http.client
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +64,9 @@ def settings(chosen: argparse.Namespace) -> "Config":
 def _ask(
     config: "Config", method: str, path: str, body: bytes, seconds: float
 ) -> tuple[int, bytes]:
+    # Imported here: it brings ssl and email, half of what `--help` would cost.
+    import http.client
+
     from crdt_chat.server.admin import admin_socket
 
     try:

@@ -23,7 +23,7 @@ STEPS: Final = 1_000_000
 """How many items of one entry Yjs and yrs may have to look at to find a place for those that hang on no
 end: 0.2 s of CPU in one call, at every reader and again at whoever joins."""
 
-MANY: Final = 2_000
+FREED_AT_ONCE: Final = 2_000
 """How many drafts are dropped in one go."""
 
 Placed = tuple[Struct, Draft | None, int]
@@ -83,7 +83,7 @@ class Arrival:
 
     def drop(self) -> None:
         """Nobody needs it any more, nor its update: bring it out of memory piece by piece if it is big."""
-        if len(self.drafts) > MANY:
+        if len(self.drafts) > FREED_AT_ONCE:
             empty(self.placed, self.drafts, self.update.structs)
 
     def ignore(self, draft: Draft) -> None:

@@ -15,8 +15,8 @@ from crdt_chat.page.cell import extended, has_value, joins, rest_of, tombstone, 
 from crdt_chat.page.update import Id, Struct, encoded_uint, joined, written
 from crdt_chat.page.verdict import Json
 
-MANY: Final = 1_000
-"""So many values are taken out one by one at most."""
+DROPPED_SINGLY: Final = 1_000
+"""So many values are taken out one by one at most; of more, all of a client's together."""
 
 
 class Column:
@@ -123,7 +123,7 @@ class Document:
 
     def drop(self, units: Sequence[Id]) -> None:
         """Take the values of these units out. Raises UpdateBroken if one has none."""
-        if len(units) <= MANY:
+        if len(units) <= DROPPED_SINGLY:
             for client, clock in units:
                 self._columns[client].drop(client, clock)
             return

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from repository import ROOT, tracked
 
-IMPORT_SECONDS = 0.15
+YARDSTICK = ["-c", "import asyncio"]
+"""What it is measured by: seconds depend on the machine and on what else it does."""
 HEAVY = ("pycrdt", "anyio", "sqlite_utils", "starlette", "prometheus_client", "pandas", "asyncio")
 DOCS = [str(path.relative_to(ROOT)) for path in tracked() if path.match("docs/**/*.md")]
 MACHINE = re.compile(
@@ -179,8 +180,10 @@ def test_imports_stay_light(code):
 
 @pytest.mark.parametrize("words", [["-c", "import crdt_chat"], ["-m", "crdt_chat", "--help"]])
 def test_import_and_help_are_quick(words):
-    taken = [processor_seconds(words) for _ in range(5)]
-    assert min(taken) < IMPORT_SECONDS, taken
+    # In turn; the fastest of each is what it costs where others disturb least.
+    pairs = [(processor_seconds(words), processor_seconds(YARDSTICK)) for _ in range(7)]
+    ours, theirs = (min(taken) for taken in zip(*pairs, strict=True))
+    assert ours < 2 * theirs, pairs
 
 
 def processor_seconds(words: list[str]) -> float:

@@ -55,7 +55,7 @@ class Authority:
     secret: bytes = field(repr=False)
     now: Callable[[], int]
     new_id: Callable[[], str]
-    denials: Denials = field(default_factory=Denials)
+    denials: Denials
     _own_keys: Mapping[str, TenantKey] = field(init=False, repr=False)
 
     def renew(self, secret: bytes) -> None:

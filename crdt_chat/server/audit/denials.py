@@ -11,13 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from crdt_chat.config import Limits
 from store.errors import StoreError
 from store.tenants import AuditEntry, Trust
 
 ACTION = "denied"
-
-DEFAULT = Limits().denied_named
 
 MOST = 1_000
 """Different addresses, people and tenants between two writings; others are counted without."""
@@ -34,7 +31,7 @@ class Who(NamedTuple):
 class Denials:
     """Counts until `flush`."""
 
-    def __init__(self, named: int = DEFAULT) -> None:
+    def __init__(self, named: int) -> None:
         self._named = named
         self._counts: dict[Who, Counter[str]] = {}
 

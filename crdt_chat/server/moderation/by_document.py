@@ -17,7 +17,7 @@ from store.tenants import AuditEntry, Trust
 
 log = logging.getLogger(__name__)
 
-MANY = 100
+NAMED_SINGLY = 100
 """Rulings of one kind, of one update, that have entries of their own; more are one entry, counted."""
 
 RULED = frozenset({"closed", "deleted", "page", "annotations"})
@@ -56,7 +56,7 @@ def deleted(key: PageKey, user: str, address: str, entity: str, now: int) -> Aud
 
 
 def _told(key: PageKey, made: Sequence[Ruling]) -> list[tuple[str, str]]:
-    if len(made) > MANY:
+    if len(made) > NAMED_SINGLY:
         return [("", json.dumps({"page": key.page, "times": len(made)}))]
     return [(ruling.entity, json.dumps({"page": key.page})) for ruling in made]
 

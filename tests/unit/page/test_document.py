@@ -159,7 +159,7 @@ def test_many_values_that_go_at_once_leave_what_each_by_itself_leaves(
     update = encode({90: [entry]}, {70: [(0, 40)], 80: [(3, 60)]})
     states = []
     for many in (0, 100):
-        monkeypatch.setattr(document, "MANY", many)
+        monkeypatch.setattr(document, "DROPPED_SINGLY", many)
         page = page_of(structs)[0]
         assert page.receive(update, "update", ADA, 1).kind == "accepted"
         assert as_shown(page.state()) == dict(page.items("comments")) != {}
@@ -180,7 +180,7 @@ def test_a_big_batch_and_a_big_page_leave_nothing_of_what_they_were_read_into(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To drop 60,000 drafts and structs in one go held the interpreter for 44 ms."""
-    monkeypatch.setattr(arrival, "MANY", 3)
+    monkeypatch.setattr(arrival, "FREED_AT_ONCE", 3)
     emptied: list[tuple[int, int, int]] = []
     drop = arrival.Arrival.drop
 

@@ -13,6 +13,7 @@ from crdt_chat.server.access.revocations import Revocations
 from crdt_chat.server.access.tenants import Tenants
 from crdt_chat.server.access.tickets import Tickets
 from crdt_chat.server.api import answers as api
+from crdt_chat.server.audit.denials import Denials
 from crdt_chat.server.legacy import answers as legacy
 from crdt_chat.server.web import answers
 from store.errors import Unavailable
@@ -31,7 +32,9 @@ def anyio_backend() -> str:
 def authority() -> Authority:
     tickets = Tickets(lambda: 0.0, lambda: b"t" * 32)
     tenants = Tenants(Config(open_tenants=("lab",)))
-    return Authority(tenants, Revocations(), tickets, b"s" * 32, lambda: 0, lambda: "id")
+    return Authority(
+        tenants, Revocations(), tickets, b"s" * 32, lambda: 0, lambda: "id", Denials(20)
+    )
 
 
 async def post(interface, handler, body: bytes = b"") -> httpx.Response:

@@ -16,6 +16,7 @@ from crdt_chat.server.access.revocations import Revocations
 from crdt_chat.server.access.tenants import Tenants
 from crdt_chat.server.access.tickets import Tickets
 from crdt_chat.server.admin.administration import Administration, Caller
+from crdt_chat.server.audit.denials import Denials
 from store.memory import MemoryStore
 from store.tenants import RevocationRow, RoleRow
 
@@ -72,7 +73,9 @@ def authority(time) -> Authority:
     numbers = itertools.count(1)
     tickets = Tickets(time.monotonic, lambda: next(numbers).to_bytes(32, "big"))
     new_id = lambda: f"id-{next(numbers)}"  # noqa: E731
-    return Authority(Tenants(config), Revocations(), tickets, b"s" * 32, time.ms, new_id)
+    return Authority(
+        Tenants(config), Revocations(), tickets, b"s" * 32, time.ms, new_id, Denials(20)
+    )
 
 
 @pytest.fixture

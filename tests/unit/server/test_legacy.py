@@ -21,6 +21,7 @@ from crdt_chat.server.access.auth import Authority
 from crdt_chat.server.access.revocations import Revocations
 from crdt_chat.server.access.tenants import Tenants
 from crdt_chat.server.access.tickets import Tickets
+from crdt_chat.server.audit.denials import Denials
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.event_log import newest
 from crdt_chat.server.legacy.feeds import CATCH_UP_ROWS, MISSED_PEOPLE, Feed, Subscriber
@@ -43,7 +44,7 @@ def asked(query: bytes = b"", cookie: str = "", tenant: str = "demo") -> Visitor
     scope = {"type": "http", "query_string": query, "headers": headers}
     tickets = Tickets(lambda: 0.0, lambda: b"t" * 32)
     authority = Authority(
-        Tenants(TENANTS), Revocations(), tickets, b"s" * 32, lambda: 0, lambda: "no-id"
+        Tenants(TENANTS), Revocations(), tickets, b"s" * 32, lambda: 0, lambda: "no-id", Denials(20)
     )
     return visitor(Request(scope), tenant, authority, lambda: "new-session")
 
