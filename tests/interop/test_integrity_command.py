@@ -94,6 +94,40 @@ def test_a_read_model_that_tells_another_story_than_the_log_is_found(written):
     written.start()
 
 
+def test_what_differs_from_the_log_is_worked_out_of_it_again(written):
+    written.stop()
+    with closing(sqlite3.connect(written.db)) as db:
+        before = db.execute("SELECT name, value, crc FROM comment ORDER BY name").fetchall()
+    forge_comment(written.db)
+    damage(written.db, "UPDATE annotation SET value = '{}'")
+    code, out, err = integrity("--db", str(written.db), "--rebuild")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{written.db} verifies: 1 pages, ")
+    with closing(sqlite3.connect(written.db)) as db:
+        assert db.execute("SELECT name, value, crc FROM comment ORDER BY name").fetchall() == before
+    written.start()
+
+
+def test_nothing_is_rebuilt_from_a_log_that_does_not_verify(written):
+    written.stop()
+    damage(written.db, "UPDATE log SET data = x'0000' WHERE seq = 1")
+    with closing(sqlite3.connect(written.db)) as db:
+        before = list(db.iterdump())
+    code, out, _ = integrity("--db", str(written.db), "--rebuild")
+    assert code == 1
+    assert "does NOT verify" in out
+    with closing(sqlite3.connect(written.db)) as db:
+        assert list(db.iterdump()) == before
+    written.start()
+
+
+def test_a_file_that_is_served_is_not_rebuilt(written):
+    code, out, err = integrity("--db", str(written.db), "--rebuild")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert integrity("--db", str(written.db))[0] == 0
+
+
 def forge_comment(path: Path) -> None:
     """Put other words into somebody's mouth, with a checksum that holds."""
     with closing(sqlite3.connect(path)) as db, db:
