@@ -14,12 +14,13 @@ from crdt_chat.page.update import Gc, Item, Ranges, Struct, Update, decode, enco
 def merge(updates: Sequence[bytes]) -> bytes:
     """The canonical updates of consecutive verdicts as one canonical update.
 
-    b"" stands for nothing applied, here and in the result. Raises Malformed if one is no update,
-    ValueError if clocks are missing between them.
+    b"" stands for nothing applied, here and in the result. A lone update is given back unread. Raises
+    Malformed if one of several is no update, ValueError if clocks are missing between them.
     """
-    parts = [decode(update, skip_any) for update in updates if update]
-    if len(parts) < 2:
-        return next((update for update in updates if update), b"")
+    said = [update for update in updates if update]
+    if len(said) < 2:
+        return said[0] if said else b""
+    parts = [decode(update, skip_any) for update in said]
     deleted = _deletions(parts)
     structs: dict[int, list[Struct]] = {}
     for part in parts:

@@ -8,7 +8,7 @@ from crdt_chat.protocol import wire
 from crdt_chat.server.rooms import snapshots
 
 
-def test_a_page_in_use_is_written_whole_again_once_its_log_has_half_as_many_rows(
+def test_a_page_in_use_is_written_whole_again_once_its_log_has_three_quarters_as_many_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(snapshots, "ROWS", 10)
@@ -20,12 +20,12 @@ def test_a_page_in_use_is_written_whole_again_once_its_log_has_half_as_many_rows
             await site.write(f"a{number}")
         await anyio.sleep(3.0)
         assert site.room.snapshot_seq == 40
-        for number in range(38):
+        for number in range(116):
             await site.write(f"b{number}")
         await anyio.sleep(3.0)
         assert site.room.snapshot_seq == 40
         await site.write("c")
         await anyio.sleep(3.0)
-        assert site.room.snapshot_seq == 79
+        assert site.room.snapshot_seq == 157
 
     at_a_site(story)
