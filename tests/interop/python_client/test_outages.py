@@ -2,14 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from python_pages import Place, client_id, roots, sync
 from server import RealServer
-from tcp_proxy import proxied
+from tcp_proxy import TcpProxy, proxied
 from waiting import until
 
 import crdt_chat
@@ -17,6 +17,22 @@ from crdt_chat.client import liveness
 from crdt_chat.client.lookup import NoSuchNote
 from crdt_chat.client.model import User
 from crdt_chat.client.page import Page
+
+
+def watch_closely(monkeypatch: pytest.MonkeyPatch, *, ping_s: float, pong_s: float) -> None:
+    """A silent line is noticed after these, not after half a minute."""
+    monkeypatch.setattr(liveness, "PING_S", ping_s)
+    monkeypatch.setattr(liveness, "PONG_S", pong_s)
+
+
+@contextmanager
+def through_a_proxy(server: RealServer, place: Place) -> Iterator[tuple[TcpProxy, Page]]:
+    """Ada on a network that the test can hold up."""
+    with (
+        proxied(server.port) as proxy,
+        crdt_chat.connect(f"ws://127.0.0.1:{proxy.port}", place.page, "ada") as ada,
+    ):
+        yield proxy, ada
 
 
 def test_what_flush_has_confirmed_survives_kill_9(
@@ -82,12 +98,8 @@ def test_a_document_of_another_epoch_is_dropped_and_ones_own_notes_are_not(
 def test_a_network_that_goes_silent_is_noticed_and_survived(
     server: RealServer, place: Place, bob: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liveness, "PING_S", 0.2)
-    monkeypatch.setattr(liveness, "PONG_S", 0.2)
-    with (
-        proxied(server.port) as proxy,
-        crdt_chat.connect(f"ws://127.0.0.1:{proxy.port}", place.page, "ada") as ada,
-    ):
+    watch_closely(monkeypatch, ping_s=0.2, pong_s=0.2)
+    with through_a_proxy(server, place) as (proxy, ada):
         proxy.pause()
         thread = ada.annotate("quote", "into the void")
         until(lambda: ada.status == "offline")
@@ -103,12 +115,8 @@ def test_a_network_that_goes_silent_is_noticed_and_survived(
 def test_a_slow_network_is_not_taken_for_a_dead_one(
     server: RealServer, place: Place, bob: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liveness, "PING_S", 1.0)
-    monkeypatch.setattr(liveness, "PONG_S", 0.4)
-    with (
-        proxied(server.port) as proxy,
-        crdt_chat.connect(f"ws://127.0.0.1:{proxy.port}", place.page, "ada") as ada,
-    ):
+    watch_closely(monkeypatch, ping_s=1.0, pong_s=0.4)
+    with through_a_proxy(server, place) as (proxy, ada):
         told: list[str] = []
         ada.on("status", lambda event: told.append(event.detail))
         proxy.pause()

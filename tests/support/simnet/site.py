@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import anyio
 from pycrdt import Doc, Map
@@ -53,6 +54,19 @@ class Site:
         caller.link = Link(caller, Random(3), replace(quality), lambda _link, _frame: None)
         visit = Visit(PageKey("t", page), grant, speaks_control=caps, watches=watches)
         self.process.accept(caller.link, visit)
+        return caller
+
+    async def joined(self, *who: Any, **how: Any) -> "Caller":
+        """Somebody who has dialled (the arguments are those of `dial`) and was asked what she has."""
+        caller = self.dial(*who, **how)
+        await caller.until(lambda: caller.count(wire.SyncStep1) == 1)
+        return caller
+
+    async def synced(self, *who: Any, **how: Any) -> "Caller":
+        """Somebody who has dialled and got the page."""
+        caller = self.dial(*who, **how)
+        caller.say(wire.step1(EMPTY))
+        await caller.until(lambda: caller.count(wire.SyncStep2) == 1)
         return caller
 
     async def write(self, name: str = "a1", title: str = "x") -> None:

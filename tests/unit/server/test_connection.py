@@ -35,8 +35,7 @@ def test_a_page_that_was_only_read_is_let_go_and_owners_of_client_ids_stay(writt
     async def story(site: Site) -> None:
         if written:
             await site.write()
-        reader = site.dial()
-        await reader.until(lambda: reader.count(wire.SyncStep1) == 1)
+        reader = await site.joined()
         entry = wire.AwarenessEntry(70_000, 1, "{}")
         reader.say(wire.awareness_of([wire.encode_entry(entry)]))
         await reader.until(lambda: bool(site.room.page.announced))
@@ -55,8 +54,7 @@ def test_an_offline_batch_does_not_slow_down_what_follows_it() -> None:
         doc = Doc(client_id=70_000)
         for number in range(40):
             annotation(doc, f"a{number}")
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         ada.say(wire.step2(doc.get_update()))
         ada.say(wire.update(annotation(doc, "b1")))
         ada.say(wire.update(annotation(doc, "b2")))
@@ -94,8 +92,7 @@ def test_who_is_refused_and_takes_nothing_keeps_no_large_frame_meanwhile() -> No
     async def story(site: Site) -> None:
         for number in range(30):
             await site.write(f"a{number}", title="t" * 300)
-        eve = site.dial(quality=replace(PERFECT, buffer=1))
-        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        eve = await site.joined(quality=replace(PERFECT, buffer=1))
         eve.link.down.paused = True
         eve.say(wire.step1(EMPTY))
         eve.say(wire.step2(b"\xff" * 2_000_000))
@@ -136,8 +133,7 @@ def test_a_state_for_somebody_who_left_meanwhile_does_not_count_for_ever() -> No
             await site.write(f"a{number}", title="t" * 300)
         assert len(site.room.page.state()) > 64 * 1024
         site.disk.slowest = 1.0
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         ada.say(wire.update(annotation(Doc(client_id=70_000), "b1")))
         ada.say(wire.step1(EMPTY))
         await anyio.sleep(0.01)
@@ -195,8 +191,7 @@ def test_a_step_2_that_lacks_something_is_asked_for_again_once_not_once_each() -
         lacking = Doc(client_id=70_000)
         annotation(lacking, "a1")
         later = annotation(lacking, "a2")
-        eve = site.dial(caps=False)
-        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        eve = await site.joined(caps=False)
         before = len(asyncio.all_tasks())
         for _ in range(100):
             eve.say(wire.step2(later))
@@ -209,9 +204,7 @@ def test_a_step_2_that_lacks_something_is_asked_for_again_once_not_once_each() -
 
 def test_a_lagging_reader_is_given_the_state_when_rows_cannot_be_read() -> None:
     async def story(site: Site) -> None:
-        slow = site.dial(caps=False, quality=replace(PERFECT, buffer=1))
-        slow.say(wire.step1(EMPTY))
-        await slow.until(lambda: slow.count(wire.SyncStep2) == 1)
+        slow = await site.synced(caps=False, quality=replace(PERFECT, buffer=1))
         slow.link.down.paused = True
         for number in range(20):
             await site.write(f"a{number}")
@@ -240,9 +233,7 @@ def test_a_state_that_a_drained_reader_took_at_once_keeps_no_memory_of_hers(
     monkeypatch.setattr(peers, "LARGE_STATE", 1)
 
     async def story(site: Site) -> None:
-        slow = site.dial(caps=False, quality=replace(PERFECT, buffer=1))
-        slow.say(wire.step1(EMPTY))
-        await slow.until(lambda: slow.count(wire.SyncStep2) == 1)
+        slow = await site.synced(caps=False, quality=replace(PERFECT, buffer=1))
         slow.link.down.paused = True
         for number in range(20):
             await site.write(f"a{number}")
@@ -250,9 +241,7 @@ def test_a_state_that_a_drained_reader_took_at_once_keeps_no_memory_of_hers(
         slow.link.quality.buffer = 1 << 20
         slow.link.down.resume()
         await slow.until(lambda: not site.room.peers[1].outbox.lagging)
-        tab = site.dial()
-        tab.say(wire.step1(EMPTY))
-        await tab.until(lambda: tab.count(wire.SyncStep2) == 1)
+        await site.synced()
         await anyio.sleep(0.1)
         assert site.process.rooms.services.states.bytes == 0
 
@@ -269,8 +258,7 @@ def test_many_small_frames_do_not_keep_the_loop_from_others() -> None:
         clock = Clock(lambda: T0, lambda: loop.time() + next(ticks) * 0.001)
         site.process = Process(site.disk, config_of("t", Limits()), clock, Random(2))
         async with running(site.process):
-            eve = site.dial(caps=False)
-            await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+            eve = await site.joined(caps=False)
             turns = 0
 
             async def somebody_else() -> None:

@@ -35,9 +35,7 @@ def test_a_full_disk_at_a_snapshot_ends_nothing_but_the_snapshot() -> None:
 
 def test_every_step_1_is_answered_once_though_the_commit_that_covers_it_fails() -> None:
     async def story(site: Site) -> None:
-        ada = site.dial()
-        ada.say(wire.step1(EMPTY))
-        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        ada = await site.synced()
         site.disk.full = True
         ada.say(wire.update(annotation(Doc(client_id=70_000), "a1")))
         ada.say(wire.step1(EMPTY))
@@ -57,8 +55,7 @@ def test_a_step_2_that_was_under_way_when_the_page_was_rebuilt_saves_nothing() -
     """It answers a step 1 that counted what the failed commit took away."""
 
     async def story(site: Site) -> None:
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         site.disk.full = True
         doc = Doc(client_id=70_000)
         ada.say(wire.update(annotation(doc, "a1")))
@@ -80,9 +77,7 @@ def test_a_commit_that_failed_and_is_durable_all_the_same_is_shown_once() -> Non
 
     async def story(site: Site) -> None:
         await site.write("a1")
-        ada, told = site.dial(), list[EventRow]()
-        ada.say(wire.step1(EMPTY))
-        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        ada, told = await site.synced(), list[EventRow]()
         site.room.listeners.add(told.append)
         site.disk.lies = 1.0
         with pytest.raises(Exception, match="could not be saved"):
@@ -127,8 +122,7 @@ def test_what_waits_behind_a_failed_commit_is_not_written_while_a_page_is_rewrit
         await site.write("a1")
         site.disk.slowest = 0.5
         doc = Doc(client_id=70_000)
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         ada.say(wire.update(annotation(doc, "b1")))
         await anyio.sleep(0.005)
         ada.say(wire.update(annotation(doc, "b2")))
@@ -177,8 +171,7 @@ def test_what_the_store_never_takes_is_not_asked_for_without_end() -> None:
 
 def test_a_disk_that_takes_nothing_for_long_closes_nobody() -> None:
     async def story(site: Site) -> None:
-        ada, doc = site.dial(), Doc(client_id=70_000)
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada, doc = await site.joined(), Doc(client_id=70_000)
         for turn in range(2, 7):
             site.disk.full = True
             annotation(doc, f"a{turn}")
@@ -197,8 +190,7 @@ def test_a_fault_in_telling_of_a_commit_leaves_nobody_waiting_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def story(site: Site) -> None:
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
 
         def fail(*_arguments: object) -> int:
             monkeypatch.undo()

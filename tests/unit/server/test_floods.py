@@ -24,8 +24,7 @@ EVE = replace(ADA, user="eve")
 
 async def arrived(site: Site, user: str, page: str = "p") -> Caller:
     """Somebody whose first step 2 is over: from here on she is rated."""
-    caller = site.dial(replace(ADA, user=user), page=page)
-    await caller.until(lambda: caller.count(wire.SyncStep1) == 1)
+    caller = await site.joined(replace(ADA, user=user), page=page)
     caller.say(wire.step1(b"\x00"))
     caller.say(wire.step2(Doc().get_update()))
     await caller.until(lambda: caller.saved == 1)

@@ -32,6 +32,11 @@ class Judge:
                 return
 
 
+def place() -> Intake:
+    """For one large message at a time."""
+    return Intake(10_000, 10_000, patience_s=60)
+
+
 async def met(app: Judge, intake: Intake) -> Served:
     """A socket of that app that is open, and may send large messages."""
     served = Served(app, intake)
@@ -66,7 +71,7 @@ def free(intake: Intake) -> int:
 
 def test_a_second_large_message_is_not_read_while_the_first_is_judged() -> None:
     async def main() -> None:
-        intake, slow, others = Intake(10_000, 10_000, patience_s=60), Judge(), Judge()
+        intake, slow, others = place(), Judge(), Judge()
         others.done.set()
         first, second, small = [await met(app, intake) for app in (slow, others, others)]
         begin(first)
@@ -99,7 +104,7 @@ def test_a_second_large_message_is_not_read_while_the_first_is_judged() -> None:
 
 def test_a_place_is_kept_for_one_that_went_until_it_is_judged() -> None:
     async def main(ends: bool) -> None:
-        intake, slow, others = Intake(10_000, 10_000, patience_s=60), Judge(), Judge()
+        intake, slow, others = place(), Judge(), Judge()
         first, second = await met(slow, intake), await met(others, intake)
         slow.ends = ends
         begin(first)
@@ -122,7 +127,7 @@ def test_a_place_is_kept_for_one_that_went_until_it_is_judged() -> None:
 
 def test_a_message_that_nobody_takes_any_more_gives_its_place_back() -> None:
     async def main() -> None:
-        intake, slow = Intake(10_000, 10_000, patience_s=60), Judge()
+        intake, slow = place(), Judge()
         served = await met(slow, intake)
         slow.ends = True
         served.say(Opcode.BINARY, SMALL)
@@ -145,7 +150,7 @@ def test_a_message_that_nobody_takes_any_more_gives_its_place_back() -> None:
 
 def test_who_is_gone_or_closed_in_the_middle_of_a_message_keeps_no_place() -> None:
     async def main() -> None:
-        intake, app = Intake(10_000, 10_000, patience_s=60), Judge()
+        intake, app = place(), Judge()
         first, second = await met(app, intake), await met(app, intake)
         begin(first)
         begin(second)
@@ -158,7 +163,7 @@ def test_who_is_gone_or_closed_in_the_middle_of_a_message_keeps_no_place() -> No
 
 def test_who_is_refused_and_takes_nothing_keeps_no_place() -> None:
     async def main() -> None:
-        intake = Intake(10_000, 10_000, patience_s=60)
+        intake = place()
 
         async def app(_scope: Event, receive: Receive, send: Send) -> None:
             await receive()
@@ -183,7 +188,7 @@ def test_who_is_refused_and_takes_nothing_keeps_no_place() -> None:
 
 def test_who_is_refused_gives_the_place_back_before_she_has_taken_what_is_queued() -> None:
     async def main() -> None:
-        intake, others, over = Intake(10_000, 10_000, patience_s=60), Judge(), asyncio.Event()
+        intake, others, over = place(), Judge(), asyncio.Event()
 
         async def app(scope: Event, receive: Receive, send: Send) -> None:
             await receive()
@@ -232,7 +237,7 @@ def test_patience_is_for_what_is_outstanding_not_for_the_judge() -> None:
 
 def test_what_was_read_waits_too_while_the_app_is_busy() -> None:
     async def main() -> None:
-        intake, slow = Intake(10_000, 10_000, patience_s=60), Judge()
+        intake, slow = place(), Judge()
         served = await met(slow, intake)
         sent = Frame(Opcode.BINARY, b"x" * 4_000).serialize(mask=True)
         served.socket.data_received(sent * 20)

@@ -20,8 +20,7 @@ STEADY = {"operations_per_s": 1.0, "operations_burst": 10.0}
 
 async def arrived(site: Site, grant=ADA) -> Caller:
     """Somebody whose first step 2 is over: from here on she is rated."""
-    caller = site.dial(grant)
-    await caller.until(lambda: caller.count(wire.SyncStep1) == 1)
+    caller = await site.joined(grant)
     caller.say(wire.step2(Doc().get_update()))
     await caller.until(lambda: caller.saved == 1)
     return caller

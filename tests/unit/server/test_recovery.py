@@ -17,8 +17,7 @@ from store.records import LogEntry, PageCommit, Rewrite
 
 def test_a_state_vector_that_comes_while_a_page_is_rebuilt_cannot_end_the_server() -> None:
     async def story(site: Site) -> None:
-        eve = site.dial()
-        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        eve = await site.joined()
         site.disk.full = True
         doc = Doc(client_id=70_000)
         eve.say(wire.update(annotation(doc, "a1")))
@@ -38,8 +37,7 @@ def test_who_has_not_asked_yet_is_given_no_increment_after_a_rebuild() -> None:
 
     async def story(site: Site) -> None:
         await site.write()
-        silent = site.dial()
-        await silent.until(lambda: silent.count(wire.SyncStep1) == 1)
+        silent = await site.joined()
         site.disk.fails = 1.0
         with pytest.raises(Exception, match="could not be saved"):
             await site.write("a2")
@@ -63,8 +61,7 @@ def test_an_offline_batch_may_be_large_again_when_it_is_asked_for_again() -> Non
         batch = wire.step2(doc.get_update())
         assert len(batch) > 10_000
         site.disk.fails = 1.0
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         ada.say(batch)
         await ada.until(lambda: site.room.suspended)
         site.disk.fails = 0.0
@@ -80,8 +77,7 @@ def test_an_offline_batch_may_be_large_again_when_it_is_asked_for_again() -> Non
 def test_whoever_is_on_a_page_that_was_rewritten_is_told_so() -> None:
     async def story(site: Site) -> None:
         await site.write()
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         kept: MemoryStore = site.disk.kept
         state = site.room.page.state()
         entry = LogEntry(b"r" * 16, "server", "0", T0, state)
@@ -114,8 +110,7 @@ def test_an_id_that_is_announced_while_the_page_is_rebuilt_is_known_afterwards()
 def test_a_fault_of_the_gate_rebuilds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(site: Site) -> None:
         await site.write()
-        ada, eve = site.dial(), site.dial()
-        await eve.until(lambda: eve.count(wire.SyncStep1) == 1)
+        ada, eve = await site.joined(), site.dial()
         page = site.room.page
 
         def fails(*_arguments: object) -> None:
@@ -161,8 +156,7 @@ def test_a_page_that_cannot_be_applied_is_not_opened_and_the_server_goes_on() ->
 def test_who_comes_across_a_page_that_was_broken_before_is_asked_again() -> None:
     async def story(site: Site) -> None:
         await site.write()
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        ada = await site.joined()
         ada.say(wire.step2(b"\x00\x00"))
         doc, broken = Doc(client_id=70_000), site.room.page
         broken._content.broken = True
@@ -178,9 +172,7 @@ def test_who_comes_across_a_page_that_was_broken_before_is_asked_again() -> None
 
 def test_a_reader_catches_up_however_often_the_page_goes_on_meanwhile() -> None:
     async def story(site: Site) -> None:
-        ada = site.dial()
-        ada.say(wire.step1(EMPTY))
-        await ada.until(lambda: ada.count(wire.SyncStep2) == 1)
+        ada = await site.synced()
         (peer,) = site.room.peers.values()
         left, at_work = 600, False
 

@@ -4,7 +4,6 @@ import anyio
 import pytest
 from simnet.site import Site, at_a_site
 
-from crdt_chat.protocol import wire
 from crdt_chat.server.rooms import snapshots
 
 
@@ -14,8 +13,7 @@ def test_a_page_in_use_is_written_whole_again_once_its_log_has_three_quarters_as
     monkeypatch.setattr(snapshots, "ROWS", 10)
 
     async def story(site: Site) -> None:
-        ada = site.dial()
-        await ada.until(lambda: ada.count(wire.SyncStep1) == 1)
+        await site.joined()
         for number in range(40):
             await site.write(f"a{number}")
         await anyio.sleep(3.0)
