@@ -7,6 +7,7 @@ that our own codec reads, copies their values unread, and leaves out content tha
 from collections.abc import Sequence
 
 from crdt_chat.page.draft import covers
+from crdt_chat.page.outgoing import Outgoing
 from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import Gc, Item, Ranges, Struct, Update, decode, encode, joined
 
@@ -20,7 +21,11 @@ def merge(updates: Sequence[bytes]) -> bytes:
     said = [update for update in updates if update]
     if len(said) < 2:
         return said[0] if said else b""
-    parts = [decode(update, skip_any) for update in said]
+    return merged([decode(update, skip_any) for update in said])
+
+
+def merged(parts: Sequence[Update | Outgoing]) -> bytes:
+    """The same of updates that are decoded already; they stay as they are. Raises ValueError."""
     deleted = _deletions(parts)
     structs: dict[int, list[Struct]] = {}
     for part in parts:
@@ -29,7 +34,7 @@ def merge(updates: Sequence[bytes]) -> bytes:
     return encode(structs, deleted)
 
 
-def _deletions(parts: Sequence[Update]) -> Ranges:
+def _deletions(parts: Sequence[Update | Outgoing]) -> Ranges:
     found: Ranges = {}
     for part in parts:
         for client, ranges in part.deleted.items():
@@ -41,10 +46,13 @@ def _append(out: list[Struct], run: Sequence[Struct], deleted: Ranges) -> None:
     """Add a client's next structs, those that are deleted meanwhile without their content."""
     if out and out[-1].clock + out[-1].length != run[0].clock:
         raise ValueError("the updates do not follow each other")
+    ranges = deleted.get(run[0].client)
     for struct in run:
-        if isinstance(struct, Item) and struct.values is not None:
-            gone = covers(deleted.get(struct.client), struct.clock, struct.clock + struct.length)
-            struct = struct.deleted() if gone else struct
+        if type(struct) is Item and struct.values is not None:
+            if ranges is None or not covers(ranges, struct.clock, struct.clock + struct.length):
+                out.append(struct)
+                continue
+            struct = struct.deleted()
         one = _as_one(out[-1], struct) if out else None
         if one is None:
             out.append(struct)

@@ -36,6 +36,9 @@ EMPTY_VECTOR: Final = b"\x00"
 RESERVED: Final = 2**16
 """Client ids below this may be the server's: small, so that people's concurrent edits win (design 4)."""
 
+SHORT: Final = 2 * 1024
+"""Bytes of an update that is kept decoded until its commit."""
+
 
 def free_client(first: int, taken: Callable[[int], bool]) -> int:
     """The first client id from `first` on that is not taken, above RESERVED only if all below are.
@@ -246,6 +249,8 @@ class Page:
             if self._server in arrival.placed and not self._server_kept:
                 self._server_kept = True
                 rows.owners.append((self._server, SERVER))
+            if len(update) <= SHORT:
+                verdict.applied = outgoing
             content.apply(arrival, verdict, outgoing)
         return verdict
 

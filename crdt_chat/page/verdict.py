@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from crdt_chat.page.outgoing import Outgoing
 
 Sync = Literal["update", "step2", "last"]
 """How it came: an increment, a step 2, or a step 2 after the patience with gaps has run out."""
@@ -65,7 +68,8 @@ class Verdict:
     canonical encoding of what was applied, b"" where nothing was: exactly this is journaled and fanned
     out. echo tells whether the sender must receive it too (something was refused, dropped, cut or
     added), False when her own bytes said the same. changes are what the tree says of it (index.py), in
-    the order in which the update names them.
+    the order in which the update names them. applied is what `update` says, not to be changed, where that
+    is short: who merges it with others need not decode it.
     """
 
     kind: Kind
@@ -77,3 +81,4 @@ class Verdict:
     changes: tuple[Change, ...] = ()
     rows: GateRows = field(default_factory=GateRows)
     operations: int = 0
+    applied: "Outgoing | None" = None

@@ -7,8 +7,10 @@ from witness import look_in_late
 
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.page import Page
-from crdt_chat.page.update import Gc, Id, Item, Struct, encode
+from crdt_chat.page.merge import merged
+from crdt_chat.page.outgoing import Outgoing
+from crdt_chat.page.page import SHORT, Page
+from crdt_chat.page.update import Gc, Id, Item, Struct, Update, decode, encode
 from crdt_chat.page.verdict import GateRows, Sync, Verdict
 
 NOW = 1_763_000_000_000
@@ -44,11 +46,16 @@ class Table:
         self.page = Page(self.limits, SERVER)
         self.rows = GateRows()
         self.journal: list[bytes] = []
+        self.applied: list[Outgoing | Update] = []
 
     def keep(self, verdict: Verdict) -> Verdict:
         """Keep what the store would keep. Yjs must show the same."""
         if verdict.update:
             self.journal.append(verdict.update)
+            short = len(verdict.update) <= SHORT
+            assert (verdict.applied is not None) == short
+            self.applied.append(verdict.applied or decode(verdict.update))
+            assert merged(self.applied[-1:]) == verdict.update
         look_in_late(self.page)
         for name in ("owners", "entities", "refused", "held", "released"):
             getattr(self.rows, name).extend(getattr(verdict.rows, name))

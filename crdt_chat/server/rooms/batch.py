@@ -10,7 +10,10 @@ from crdt_chat.errors import Forbidden, RemoteFault
 from crdt_chat.identity import PageKey
 from crdt_chat.page.json_text import as_text
 from crdt_chat.page.ledger import ENTITY_ROOTS, past_in
-from crdt_chat.page.merge import merge
+from crdt_chat.page.merge import merged
+from crdt_chat.page.outgoing import Outgoing
+from crdt_chat.page.skipping import skip_any
+from crdt_chat.page.update import decode
 from crdt_chat.page.verdict import Change, GateRows, Json, Verdict
 from crdt_chat.protocol import wire
 from crdt_chat.protocol.text_chat import Attributed, TextChatEvent, events
@@ -67,6 +70,7 @@ class Batch:
 
     seq: int
     entries: list[LogEntry] = field(default_factory=list)
+    applied: list[Outgoing | None] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     rows: GateRows = field(default_factory=GateRows)
     held: dict[str, str | None] = field(default_factory=dict)
@@ -96,6 +100,7 @@ class Batch:
         """
         self.seq += 1
         self.entries.append(entry)
+        self.applied.append(verdict.applied)
         self.size += len(entry.update)
         self.authors.add(author)
         self.echo = self.echo or verdict.echo
@@ -149,7 +154,10 @@ class Batch:
     def frame(self) -> bytes:
         """The one frame of this batch for everybody, encoded once."""
         updates = [entry.update for entry in self.entries]
-        return wire.update(updates[0] if len(updates) == 1 else merge(updates))
+        if len(updates) == 1:
+            return wire.update(updates[0])
+        pairs = zip(self.applied, updates, strict=True)
+        return wire.update(merged([part or decode(update, skip_any) for part, update in pairs]))
 
     @property
     def author(self) -> int | None:

@@ -10,7 +10,7 @@ from crdt_chat.errors import Malformed, PageBroken, UpdateBroken
 from crdt_chat.identity import Role
 from crdt_chat.page.document import Column
 from crdt_chat.page.limits import PageLimits
-from crdt_chat.page.merge import merge
+from crdt_chat.page.merge import merge, merged
 from crdt_chat.page.page import RESERVED, Page
 from crdt_chat.page.update import Struct, decode, encode
 from crdt_chat.page.vector import encode_vector
@@ -225,11 +225,13 @@ def test_merged_updates_say_what_they_said_one_by_one(seed: int) -> None:
     cut = choice.randrange(1, len(table.journal))
     doc: Doc[object] = Doc()
     for part in (table.journal[:cut], table.journal[cut:]):
-        merged = merge(part)
-        assert merge([merged]) == merged
-        doc.apply_update(merged)
+        update = merge(part)
+        assert decode(update).raw == update
+        doc.apply_update(update)
     assert dict(doc.get("comments", type=Map)) == dict(table.page.items("comments"))
     whole = merge(table.journal)
+    assert merged(table.applied) == whole
+    assert merged(table.applied[:cut]) == merge(table.journal[:cut])
     assert len(whole) <= sum(map(len, table.journal))
     again = Page.load(None, [whole], table.rows, PageLimits(), SERVER)
     assert again.state_vector() == table.page.state_vector() or sorted(
