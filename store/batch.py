@@ -9,7 +9,7 @@ import sqlite3
 import struct
 from collections.abc import Sequence
 
-from store import events, gate, journal, pages, readmodel
+from store import events, gate, journal, moderation, pages, readmodel, trust
 from store.errors import Quarantined, StoreError
 from store.pages import PageRow
 from store.records import Appended, CommitResult, Conflict, Failed, PageCommit
@@ -130,6 +130,11 @@ class Batch:
         readmodel.apply(db, [(page.id, commit.projected) for page, commit in self._parts])
         if self._usage:
             db.executemany(_USAGE, self._usage)
+        for _, commit in self._parts:
+            for ruling in commit.moderated:
+                moderation.append(db, ruling)
+            for noted in commit.audit:
+                trust.append(db, noted)
         pages.save(db, [page for page, _ in self._parts])
         self._log, self._events, self._usage, self._parts = [], [], [], []
 

@@ -3,7 +3,7 @@
 import sqlite3
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Self, TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
@@ -22,24 +22,6 @@ class BesideTables:
         self._read = read
         self._write = write
 
-    @classmethod
-    def in_memory(cls) -> Self:
-        """Tables of their own that nothing outlives, for the store in memory."""
-        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        for statement in cls.statements:
-            db.execute(statement)
-
-        async def run(work: Work[object]) -> object:
-            try:
-                return work(db)
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-
-        tables = cls(run, run)
-        weakref.finalize(tables, db.close)
-        return tables
-
     async def _reading(self, work: Work[T]) -> T:
         return await self._read(work)  # type: ignore[return-value]  # what work returns
 
@@ -53,3 +35,21 @@ class BesideTables:
             return value
 
         return await self._write(transaction)  # type: ignore[return-value]  # what work returns
+
+
+def in_memory(*kinds: type[BesideTables]) -> Run:
+    """What runs the verbs of these tables on a database that nothing outlives, for the store in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for kind in kinds:
+        for statement in kind.statements:
+            db.execute(statement)
+
+    async def run(work: Work[object]) -> object:
+        try:
+            return work(db)
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+    weakref.finalize(run, db.close)
+    return run

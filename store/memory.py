@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from store import readmodel
+from store.beside import in_memory
 from store.errors import Closed, StoreError
 from store.faults import UNREADABLE
 from store.integrity import differences
@@ -53,8 +54,8 @@ class MemoryStore:
         self._clock = 0
         self._usage: dict[tuple[str, int, str, str], int] = {}
         self._closed = False
-        self.trust = TenantTables.in_memory()
-        self.moderation = ModerationTables.in_memory()
+        run = in_memory(TenantTables, ModerationTables)
+        self.trust, self.moderation = TenantTables(run, run), ModerationTables(run, run)
 
     def _open(self) -> None:
         if self._closed:
@@ -67,9 +68,9 @@ class MemoryStore:
     async def commit(self, commits: Sequence[PageCommit]) -> list[CommitResult]:
         """Append what these pages say."""
         self._open()
-        return [self._commit(commit) for commit in commits]
+        return [await self._commit(commit) for commit in commits]
 
-    def _commit(self, commit: PageCommit) -> CommitResult:
+    async def _commit(self, commit: PageCommit) -> CommitResult:
         page = self._pages.get((commit.tenant, commit.page)) or MemoryPage()
         fresh = {e.origin: e for e in commit.entries if e.origin not in page.origins}
         if commit.entries and not fresh:
@@ -78,6 +79,7 @@ class MemoryStore:
             return Conflict(tuple(r for r in page.rows if r.seq > commit.expected_seq))
         try:
             checked(commit)
+            await self._note(commit)
         except UNREADABLE as error:
             return Failed(error)
         for entry in fresh.values():
@@ -90,6 +92,11 @@ class MemoryStore:
             self._usage[key] = self._usage.get(key, 0) + amount
         self._pages[commit.tenant, commit.page] = page
         return Appended(page.seq, stamps)
+
+    async def _note(self, commit: PageCommit) -> None:
+        for ruling in commit.moderated:
+            await self.moderation.note(ruling)
+        await self.trust.note(commit.audit)
 
     async def load(self, tenant: str, page: str) -> StoredPage | None:
         """Everything of a page; None if it was never written."""

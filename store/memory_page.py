@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from store import readmodel
 from store.checksums import fields_crc, row_digest
@@ -114,6 +114,9 @@ def checked(part: PageCommit | Rewrite) -> None:
             fields_crc(*row)
     for key in part.projected:
         readmodel.check(key)
+    if isinstance(part, PageCommit):
+        for values in (*map(astuple, part.moderated), *map(astuple, part.audit)):
+            fields_crc(*values)
 
 
 def said(name: str, page: MemoryPage) -> Iterable[Hit]:

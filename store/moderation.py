@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from store import trust
 from store.beside import BesideTables
+from store.tenants import AuditEntry
 
 TABLES = (
     """
@@ -37,8 +39,8 @@ class ModerationEntry:
 class Moderated(Protocol):
     """The verbs. What a changing verb has answered is durable."""
 
-    async def note(self, entry: ModerationEntry) -> int:
-        """Append an entry; returns its id."""
+    async def note(self, entry: ModerationEntry, audit: AuditEntry | None = None) -> int:
+        """Append an entry, and to the audit log what it may be there; returns its id."""
         ...
 
     async def of(self, tenant: str, page: str) -> list[ModerationEntry]:
@@ -66,6 +68,7 @@ class Moderated(Protocol):
 
 
 _COLUMNS = "tenant, page, at, user, action, entity, reason"
+_INSERT = f"INSERT INTO moderation ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS}, id FROM moderation WHERE tenant = ?"  # noqa: S608
 
 
@@ -74,13 +77,14 @@ class ModerationTables(BesideTables):
 
     statements = TABLES
 
-    async def note(self, entry: ModerationEntry) -> int:
+    async def note(self, entry: ModerationEntry, audit: AuditEntry | None = None) -> int:
         """Append an entry."""
-        values = (entry.tenant, entry.page, entry.at, entry.user, entry.action)
-        query = f"INSERT INTO moderation ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
 
         def work(db: sqlite3.Connection) -> int:
-            return db.execute(query, (*values, entry.entity, entry.reason)).lastrowid or 0
+            number = append(db, entry)
+            if audit is not None:
+                trust.append(db, audit)
+            return number
 
         return await self._writing(work)
 
@@ -133,3 +137,9 @@ class ModerationTables(BesideTables):
                 db.execute(gone + here, (tenant, page, entity, len(below), below))
 
         await self._writing(work)
+
+
+def append(db: sqlite3.Connection, entry: ModerationEntry) -> int:
+    """Append an entry, in the transaction of what it tells of; returns its id."""
+    values = (entry.tenant, entry.page, entry.at, entry.user, entry.action)
+    return db.execute(_INSERT, (*values, entry.entity, entry.reason)).lastrowid or 0

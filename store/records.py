@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from store.moderation import ModerationEntry
+from store.tenants import AuditEntry
+
 
 class LogEntry(NamedTuple):
     """One admitted update to append. `origin` (16 bytes) is its idempotency key on this page."""
@@ -43,7 +46,8 @@ class PageCommit:
 
     expected_seq is the head this was judged on: another writer's rows make it a Conflict.
     archived: root, name and content of what a deletion took away, which lifting it brings back;
-    unarchived: root and name of what is no longer kept so.
+    unarchived: root and name of what is no longer kept so. moderated and audit: what the entries are
+    of moderation, noted beside the page and in the audit log.
     """
 
     tenant: str
@@ -60,6 +64,8 @@ class PageCommit:
     archived: Sequence[tuple[str, str, str]] = ()
     unarchived: Sequence[tuple[str, str]] = ()
     usage: Sequence[tuple[str, int]] = ()
+    moderated: Sequence[ModerationEntry] = ()
+    audit: Sequence[AuditEntry] = ()
 
 
 class LogRow(NamedTuple):

@@ -108,8 +108,8 @@ class Trust(Protocol):
         """All revocations that still matter at `now` (ms), in order."""
         ...
 
-    async def server_secret(self, fresh: bytes, *, renew: bool = False) -> bytes:
-        """The secret of this file; the first caller's `fresh` becomes it, or one's who renews it."""
+    async def server_secret(self, fresh: bytes, *, renewal: AuditEntry | None = None) -> bytes:
+        """The secret of this file; the first caller's `fresh` becomes it, or that of a `renewal`."""
         ...
 
     async def note(self, entries: Sequence[AuditEntry]) -> None:

@@ -101,7 +101,7 @@ class TenantTables(BesideTables):
                 return False
             row = (name, body, fields_crc(name, body))
             db.execute("INSERT OR REPLACE INTO tenant (name, body, crc) VALUES (?,?,?)", row)
-            _note(db, audit)
+            append(db, audit)
             return True
 
         return await self._writing(work)
@@ -114,7 +114,7 @@ class TenantTables(BesideTables):
                 return False
             db.execute("DELETE FROM tenant_role WHERE tenant = ?", (name,))
             db.execute("DELETE FROM revocation WHERE tenant = ?", (name,))
-            _note(db, audit)
+            append(db, audit)
             return True
 
         return await self._writing(work)
@@ -134,7 +134,7 @@ class TenantTables(BesideTables):
             else:
                 query = "INSERT OR REPLACE INTO tenant_role (tenant, user, role) VALUES (?,?,?)"
                 db.execute(query, (tenant, user, role))
-            _note(db, audit)
+            append(db, audit)
 
         await self._writing(work)
 
@@ -148,7 +148,7 @@ class TenantTables(BesideTables):
             )
             values = (row.tenant, row.kind, row.subject, row.at, row.until, row.reason)
             number = db.execute(query, values).lastrowid
-            _note(db, audit)
+            append(db, audit)
             return number or 0
 
         return await self._writing(work)
@@ -160,7 +160,7 @@ class TenantTables(BesideTables):
             query = "DELETE FROM revocation WHERE tenant = ? AND id = ?"
             if not db.execute(query, (tenant, number)).rowcount:
                 return False
-            _note(db, audit)
+            append(db, audit)
             return True
 
         return await self._writing(work)
@@ -175,12 +175,13 @@ class TenantTables(BesideTables):
             lambda db: [RevocationRow(*row) for row in db.execute(query, (now,))]
         )
 
-    async def server_secret(self, fresh: bytes, *, renew: bool = False) -> bytes:
+    async def server_secret(self, fresh: bytes, *, renewal: AuditEntry | None = None) -> bytes:
         """The secret of this file."""
 
         def work(db: sqlite3.Connection) -> bytes:
-            if renew:
+            if renewal is not None:
                 db.execute("DELETE FROM server_secret")
+                append(db, renewal)
             query = "INSERT INTO server_secret VALUES (1, ?) ON CONFLICT DO NOTHING"
             db.execute(query, (fresh,))
             return bytes(db.execute("SELECT secret FROM server_secret").fetchone()[0])
@@ -192,7 +193,7 @@ class TenantTables(BesideTables):
 
         def work(db: sqlite3.Connection) -> None:
             for entry in entries:
-                _note(db, entry)
+                append(db, entry)
 
         await self._writing(work)
 
@@ -259,6 +260,7 @@ def _tenants(db: sqlite3.Connection) -> list[TenantRow]:
     ]
 
 
-def _note(db: sqlite3.Connection, entry: AuditEntry) -> None:
+def append(db: sqlite3.Connection, entry: AuditEntry) -> None:
+    """Append to the audit log, in the transaction of what it tells of."""
     values = (entry.at, entry.actor, entry.address, entry.tenant, entry.action)
     db.execute(_AUDIT, (*values, entry.subject, entry.detail))

@@ -137,7 +137,7 @@ async def build(
         services.stamps = stamps = await stamps_above(store, clock)
         rooms = Rooms(services)
         crdt = CrdtSocket(rooms, authority, guard)
-        moderation = Moderation(rooms, store.moderation, store.trust)
+        moderation = Moderation(rooms, store.moderation)
         export = Export(services)
         erasure = Erasure(rooms, ErasureLog(_erasures(store)), counts)
         local = Starlette(

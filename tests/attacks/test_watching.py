@@ -205,9 +205,14 @@ def test_a_stock_provider_with_one_handler_is_told_what_moderators_see(scene: Sc
         at = NOW + 1
         mod.transact([("set", "closed", "page", {"by": "mod", "at": at, "closed": True})])
         closing = {"entity": "page", "by": "mod", "at": at, "reason": ""}
-        mod.wait(control={"counts": nothing | {"flags": 1, "closed": 1}, "closed": [closing]})
+        standing = nothing | {"flags": 1, "closed": 1, "rulings": 1}
+        mod.wait(control={"counts": standing, "closed": [closing]})
         mod.transact([("delete", "closed", "page")])
-        mod.wait(control={"counts": nothing | {"flags": 1}, "closed": []})
+        mod.wait(control={"counts": nothing | {"flags": 1, "rulings": 2}, "closed": []})
+        latest = mod.controls()[-1]["rulings"]
+        assert [(each["action"], each["entity"], each["by"], each["reason"]) for each in latest] == [
+            ("reopen", "page", "mod", ""), ("close", "page", "mod", ""),
+        ]  # fmt: skip
         for browser in (scene.ada, scene.bob, scene.eve):
             browser.wait(lacks=[("closed", "page")])
         assert {frame["type"] for frame in mod.controls()} == {"moderation"}

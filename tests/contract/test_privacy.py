@@ -52,6 +52,29 @@ async def test_moderation_is_listed_by_page_and_by_person(kept):
     assert len({e.id for e in await kept.by("t", "mod")}) == 2
 
 
+async def test_moderation_is_noted_with_its_commit_or_not_at_all(kind):
+    store = kind.open()
+    audit = AuditEntry(T0, "mod", "192.0.2.1", "t", "moderation.hide", "a")
+    noted = {"moderated": [did(reason="rude")], "audit": [audit]}
+    first = commit(0, "one", **noted)
+    kinds = [type(result).__name__ for result in await store.commit([
+        first,
+        commit(7, "of another head", **noted),
+        commit(0, "a bad row", page="q", events=[event(user="\udfff")], **noted),
+        commit(0, "a bad reason", page="r", moderated=[did(page="r", reason="\udfff")], audit=[audit]),
+        commit(0, "a bad subject", page="s", audit=[replace(audit, subject="\udfff")]),
+    ])]  # fmt: skip
+    assert kinds == ["Appended", "Conflict", "Failed", "Failed", "Failed"]
+    await store.commit([first])
+    store = await kind.again(store)
+    assert [(e.action, e.reason) for e in await store.moderation.by("t", "mod")] == [
+        ("hide", "rude")
+    ]
+    assert [replace(row, id=0) for row in await store.trust.audit("t")] == [audit]
+    assert await store.load("t", "r") is await store.load("t", "s") is None
+    await store.close()
+
+
 async def test_flags_wait_until_they_are_answered_whatever_their_page(kept):
     def flag(entity, **more):
         return replace(did("ada", entity, **more), action="flag")

@@ -92,7 +92,9 @@ async def test_the_audit_log_is_asked_by_action_and_person(trust, wanted, found)
 async def test_the_first_secret_stays(trust):
     assert await trust.server_secret(b"a" * 32) == b"a" * 32
     assert await trust.server_secret(b"b" * 32) == b"a" * 32
-    assert await trust.server_secret(b"c" * 32, renew=True) == b"c" * 32
+    renewal = did("secret.renew", "*")
+    assert await trust.server_secret(b"c" * 32, renewal=renewal) == b"c" * 32
+    assert [row.action for row in await trust.audit("*")] == ["secret.renew"]
     assert await trust.server_secret(b"d" * 32) == b"c" * 32
 
 

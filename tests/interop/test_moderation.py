@@ -301,6 +301,10 @@ def test_what_moderators_do_in_the_document_is_in_the_audit_log(scene: Scene) ->
     headers = {"authorization": f"Bearer {token(user='eve', role='moderator')}"}
     assert httpx.delete(chat, params={"urlId": scene.page}, headers=headers).status_code == 200
     assert audited(scene, 5)[4:] == [("eve", "127.0.0.1", "moderation.delete", "a1")]
+    told = [(entry["user"], entry["action"], entry["entity"]) for entry in scene.seen()["log"]]
+    assert told == [
+        ("eve", action.partition(".")[2], subject) for _, _, action, subject in audited(scene, 5)
+    ]
 
 
 def test_what_a_crdt_client_closed_is_told_by_every_interface(scene: Scene) -> None:

@@ -275,10 +275,9 @@ class Administration:
         entry = self._entry(caller, OPERATORS, "secret.renew", OPERATORS, {})
         async with self._changing:
             fresh = secrets.token_bytes(32)
-            self.authority.renew(await self.trust.server_secret(fresh, renew=True))
+            self.authority.renew(await self.trust.server_secret(fresh, renewal=entry))
             self.authority.tickets.clear()
             self._guard.dismiss(Restarting("show again who you are"))
-            await self.trust.note([entry])
 
     async def note_backup(self, caller: Caller, said: Mapping[str, object]) -> None:
         """A copy of the database was made by whoever may read its file."""

@@ -18,9 +18,9 @@ from crdt_chat.server.legacy.answers import answer, json_body
 from crdt_chat.server.legacy.content import Content, durable
 from crdt_chat.server.legacy.repeats import Repeats
 from crdt_chat.server.legacy.visitors import visitor
-from crdt_chat.server.moderation.by_document import deleted, note
 from crdt_chat.server.moderation.moderation import Moderation
 from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.rooms.rulings import noted
 from crdt_chat.server.rooms.words import require_admitted
 from crdt_chat.server.web.pace import Pace
 from store.protocol import Store
@@ -128,10 +128,9 @@ class Conversations:
                 said_id,
                 room.page.below(chat),
             )
-            require_admitted(await room.write(operations, grant, address=address))
-        if there["creator"] != grant.user:
-            ruling = deleted(key, grant.user, address, chat, self.rooms.services.clock.now())
-            await note(self.store.trust, [ruling])
+            others, now = there["creator"] != grant.user, self.rooms.services.clock.now()
+            ruling = noted(key, grant, "delete", chat, now, address=address) if others else None
+            require_admitted(await room.write(operations, grant, address=address, ruling=ruling))
         return True
 
     def _limits(self, tenant: str) -> PageLimits:

@@ -20,10 +20,10 @@ from crdt_chat.server.access.auth import covered, forbidden
 from crdt_chat.server.moderation.moderators import ENDS_FLAGS, closings, open_flags
 from crdt_chat.server.rooms.room import Room
 from crdt_chat.server.rooms.rooms import Rooms
+from crdt_chat.server.rooms.rulings import Noted, noted
 from crdt_chat.server.rooms.words import require_admitted
 from crdt_chat.server.web.pace import Pace
 from store.moderation import Moderated, ModerationEntry
-from store.tenants import AuditEntry, Trust
 
 ACTIONS = ("hide", "unhide", "restore", "close", "reopen", "dismiss")
 """What a moderator can ask for; `dismiss` ends the flags of something that may stay."""
@@ -70,10 +70,9 @@ class Request:
 class Moderation:
     """The verbs. Each raises Forbidden, NotFound, Malformed or TryLater."""
 
-    def __init__(self, rooms: Rooms, kept: Moderated, trust: Trust) -> None:
+    def __init__(self, rooms: Rooms, kept: Moderated) -> None:
         self._rooms = rooms
         self._kept = kept
-        self._trust = trust
         self._pace = Pace(rooms.services)
 
     async def flag(self, key: PageKey, grant: Grant, asked: Request) -> None:
@@ -92,7 +91,8 @@ class Moderation:
             await room.settled()
         waiting = open_flags(await self._kept.of(key.tenant, key.page))
         if (grant.user, asked.entity) not in {(flag.user, flag.entity) for flag in waiting}:
-            await self._note(key, grant, asked)
+            await self._kept.note(self._ruling(key, grant, asked).entry)
+            self._rooms.services.moderators.noted(key)
 
     async def act(self, key: PageKey, grant: Grant, asked: Request) -> None:
         """Hide, unhide, restore, close, reopen or dismiss; returns when it is durable."""
@@ -106,14 +106,12 @@ class Moderation:
                 await self._unhide(room, grant, asked)
             elif asked.action == "restore":
                 await self._restore(room, grant, asked)
-            elif asked.action != "dismiss":
+            elif asked.action == "dismiss":
+                ruling = self._ruling(key, grant, asked)
+                await self._kept.note(ruling.entry, ruling.audit)
+                self._rooms.services.moderators.noted(key)
+            else:
                 await self._close(room, grant, asked)
-        await self._note(key, grant, asked)
-        detail = json.dumps({"page": key.page, "reasoned": bool(asked.reason)})
-        now, action = self._rooms.services.clock.now(), f"moderation.{asked.action}"
-        await self._trust.note(
-            [AuditEntry(now, grant.user, asked.address, key.tenant, action, asked.entity, detail)]
-        )
 
     async def flagged(self, tenant: str, grant: Grant) -> dict[str, Any]:
         """The flags that wait on any page of the tenant which the grant covers, oldest first."""
@@ -159,7 +157,7 @@ class Moderation:
         }
         removals: Operations = [(*key, None) for key in keys]
         text = json.dumps(held, ensure_ascii=False)
-        await _write(room, removals, grant, asked, hides={entity: text})
+        await self._write(room, removals, grant, asked, hides={entity: text})
 
     async def _unhide(self, room: Room, grant: Grant, asked: Request) -> None:
         held = room.held.get(asked.entity)
@@ -169,7 +167,7 @@ class Moderation:
             if room.page.deleted(entity):
                 raise Forbidden("it has been deleted meanwhile: restore it first")
         content = [tuple(entry) for entry in json.loads(held)["content"]]
-        await _write(room, content, grant, asked, shows=[asked.entity])
+        await self._write(room, content, grant, asked, shows=[asked.entity])
 
     async def _restore(self, room: Room, grant: Grant, asked: Request) -> None:
         entries: Operations = [
@@ -180,23 +178,40 @@ class Moderation:
         if not entries:
             raise NotFound("it is not deleted")
         # With the last entry lifted the room writes back what the deletion took away.
-        await _write(room, entries, grant, asked)
+        await self._write(room, entries, grant, asked)
 
     async def _close(self, room: Room, grant: Grant, asked: Request) -> None:
         now = self._rooms.services.clock.now()
         value: dict[str, Json] = {"by": grant.user, "at": now, "closed": asked.action == "close"}
         if asked.broadcast_id:
             value["broadcastId"] = asked.broadcast_id
-        await _write(room, [("closed", asked.entity, value)], grant, asked)
+        await self._write(room, [("closed", asked.entity, value)], grant, asked)
 
-    async def _note(self, key: PageKey, grant: Grant, asked: Request) -> None:
-        now = self._rooms.services.clock.now()
-        await self._kept.note(
-            ModerationEntry(
-                key.tenant, key.page, now, grant.user, asked.action, asked.entity, asked.reason
-            )
+    async def _write(
+        self,
+        room: Room,
+        operations: Operations,
+        grant: Grant,
+        asked: Request,
+        *,
+        hides: Mapping[str, str] | None = None,
+        shows: Sequence[str] = (),
+    ) -> None:
+        """Make these operations; the ruling is noted in the commit that makes them durable."""
+        verdict = await room.write(
+            operations,
+            grant,
+            broadcast_id=asked.broadcast_id,
+            hides=hides or {},
+            shows=shows,
+            address=asked.address,
+            ruling=self._ruling(room.key, grant, asked)._replace(keeps_past=True),
         )
-        self._rooms.services.moderators.noted(key)
+        require_admitted(verdict, LATER)
+
+    def _ruling(self, key: PageKey, grant: Grant, asked: Request) -> Noted:
+        now, address, reason = self._rooms.services.clock.now(), asked.address, asked.reason
+        return noted(key, grant, asked.action, asked.entity, now, address=address, reason=reason)
 
 
 def _moderating(grant: Grant, key: PageKey) -> None:
@@ -211,27 +226,6 @@ def _require_moderator(grant: Grant) -> None:
 
 def _root(entity: str) -> str:
     return ENTITY_ROOTS["/" in entity]
-
-
-async def _write(
-    room: Room,
-    operations: Operations,
-    grant: Grant,
-    asked: Request,
-    *,
-    hides: Mapping[str, str] | None = None,
-    shows: Sequence[str] = (),
-) -> None:
-    verdict = await room.write(
-        operations,
-        grant,
-        broadcast_id=asked.broadcast_id,
-        keep_past=True,
-        hides=hides or {},
-        shows=shows,
-        address=asked.address,
-    )
-    require_admitted(verdict, LATER)
 
 
 def _told(entry: ModerationEntry) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.page import Page
 from crdt_chat.page.powers import POWERS
 from crdt_chat.protocol import wire
-from crdt_chat.server.moderation.by_document import audited, note
 from crdt_chat.server.rooms.batch import Batch
 from crdt_chat.server.rooms.peer import Peer, nobody
 from crdt_chat.server.sockets.channel import binary_frame
@@ -219,11 +218,11 @@ class Moderators:
                 del self._desks[room.key]
 
     def settled(self, room: "Room", batch: Batch) -> None:
-        """A commit of this page is durable: tell of it, and audit what in it is moderation."""
-        self.changed(room.key)
-        entries = audited(room.key, batch, room.peers)
-        if entries:
-            self._services.start(note, self._services.store.trust, entries)
+        """A commit of this page is durable: tell of it, and of what was noted with it."""
+        if batch.moderated:
+            self.noted(room.key)
+        else:
+            self.changed(room.key)
 
     def changed(self, key: PageKey) -> None:
         """Something on this page has changed, and is durable."""

@@ -20,7 +20,9 @@ from crdt_chat.protocol.text_chat import Attributed, TextChatEvent, events
 from crdt_chat.server.rooms.peer import Peer
 from crdt_chat.server.rooms.turn import Slices
 from crdt_chat.server.rooms.words import RELOAD, refused
+from store.moderation import ModerationEntry
 from store.records import EventEntry, LogEntry, PageCommit, Projected
+from store.tenants import AuditEntry
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Batch:
     saved: dict[Peer, int] = field(default_factory=dict)
     closes: list[tuple[Peer, RemoteFault]] = field(default_factory=list)
     writers: list[Writer] = field(default_factory=list)
+    moderated: list[ModerationEntry] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
 
     def add(
         self,
@@ -200,6 +204,8 @@ class Batch:
                 (*key, content) for key, content in self.archive.items() if content is not None
             ],
             unarchived=[key for key, content in self.archive.items() if content is None],
+            moderated=self.moderated,
+            audit=self.audit,
         )
 
     def _gone(self) -> list[tuple[str, str, int]]:

@@ -13,7 +13,9 @@ from crdt_chat.identity import PageKey
 from crdt_chat.page.verdict import Verdict
 from crdt_chat.server.rooms.batch import Batch, Prepared
 from crdt_chat.server.rooms.services import Services
+from store.moderation import ModerationEntry
 from store.records import Appended, CommitResult, Failed, LogEntry
+from store.tenants import AuditEntry
 
 FRAME_COST_S = 0.0002
 """What one frame to one peer roughly costs: the pause between commits is this for everybody."""
@@ -83,6 +85,11 @@ class Commits:
         """
         self._pending.archive.update(archived)
         self._pending.held.update(held)
+
+    def note(self, entry: ModerationEntry, audit: AuditEntry) -> None:
+        """What moderation the updates queued last are, for moderators and for the audit log."""
+        self._pending.moderated.append(entry)
+        self._pending.audit.append(audit)
 
     @property
     def covering(self) -> Batch | None:

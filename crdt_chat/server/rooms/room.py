@@ -12,7 +12,6 @@ held anywhere. Any exception out of `apply` and any failed commit end in recover
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 
 import anyio
@@ -34,6 +33,7 @@ from crdt_chat.server.rooms.peer import Peer
 from crdt_chat.server.rooms.people import People
 from crdt_chat.server.rooms.recovery import Make, Recovery
 from crdt_chat.server.rooms.rest import Rest
+from crdt_chat.server.rooms.rulings import Noted, note_changes
 from crdt_chat.server.rooms.services import Services
 from crdt_chat.server.rooms.states import States
 from crdt_chat.server.rooms.turn import Turn
@@ -236,16 +236,17 @@ class Room:
         grant: Grant,
         *,
         broadcast_id: str | None = None,
-        keep_past: bool = False,
         hides: Mapping[str, str] = MappingProxyType({}),
         shows: Sequence[str] = (),
         address: str = "",
+        ruling: Noted | None = None,
     ) -> Verdict:
         """Make operations for a person who has no document; returns when they are durable.
 
         broadcast_id is the request's, for events of values that cannot carry it. hides: content to
         be held by the name of the annotation or comment that the operations remove; shows: names
-        whose held content they write back. address: where she asks from, for the audit log.
+        whose held content they write back. address: where she asks from, for the audit log. ruling:
+        what moderation this is, durable with it where all was admitted and something changed.
         Refused ones are in the verdict. Raises TryLater while the page cannot be saved.
         """
         await self.awake()
@@ -259,7 +260,7 @@ class Room:
                 grant,
                 clock.now(),
                 broadcast_id=broadcast_id,
-                keep_past=keep_past,
+                keep_past=ruling is not None and ruling.keeps_past,
                 hides=hides,
                 shows=shows,
             )
@@ -274,7 +275,9 @@ class Room:
         self._count(verdict, clock.monotonic() - started, grant.user, address)
         if not self.lives(page):
             raise TryLater("the page is being rebuilt")
-        self._queue(admitted, Author(grant.user, SERVER))
+        queued = self._queue(admitted, Author(grant.user, SERVER))
+        if ruling is not None and queued and verdict.changes and not verdict.refusals:
+            self._commits.note(ruling.entry, ruling.audit)
         await self.settled()
         return verdict
 
@@ -334,7 +337,11 @@ class Room:
         batch.rows.owners += self.page.announced
         self.page.announced.clear()
         look, new_id = self.page.value, self.services.ids.text
-        job = partial(batch.prepare, self.key, self.committed, look, new_id)
+
+        def job() -> Prepared:
+            note_changes(self.key, batch, self.peers)
+            return batch.prepare(self.key, self.committed, look, new_id)
+
         return await self.turn.run(job, big=batch.is_big(self.turn.slices), reads=batch.size)
 
     async def _settle(self, batch: Batch, prepared: Prepared, result: Appended) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from contents import Content
 from simulation.people import CAST
 
+from crdt_chat.config import Limits
 from crdt_chat.errors import LocalFault, RemoteFault
 from crdt_chat.identity import Grant, Role
 from crdt_chat.server.moderation.moderation import Moderation, Request
@@ -14,11 +15,14 @@ from crdt_chat.server.moderation.moderators import open_flags
 from store.errors import StoreError
 from store.moderation import Moderated, ModerationEntry
 from store.records import PageCommit
+from store.tenants import AuditEntry
 
 if TYPE_CHECKING:
     from .disk import Handle
     from .history import History
     from .process import Process
+
+LIMITS = Limits()
 
 Said = tuple[str, str, int]
 """Of what, by whom, when (ms)."""
@@ -34,8 +38,8 @@ class Notes:
         self._kept = kept
         self._watch = watch
 
-    async def note(self, entry: ModerationEntry) -> int:
-        number = await self._handle.reached(self._kept.note, entry)
+    async def note(self, entry: ModerationEntry, audit: AuditEntry | None = None) -> int:
+        number = await self._handle.reached(self._kept.note, entry, audit)
         self._watch(entry)
         return number
 
@@ -54,6 +58,7 @@ class Ruled:
 
     def add(self, commit: PageCommit) -> None:
         """A commit is durable now."""
+        self.noted += commit.moderated
         for change in commit.projected:
             if change.root == "closed" and change.value is not None:
                 value = json.loads(change.value)
@@ -73,6 +78,7 @@ class Ruled:
             ("flags", flags),
             ("hidden", self._ever_hidden),
             ("closed", self._ever_closed),
+            ("rulings", {(one.entity, one.user, one.at) for one in self.noted}),
         ):
             early = said(body, name) - durable
             assert not early, f"moderators are told of {name} before it is durable: {early}"
@@ -92,6 +98,13 @@ class Ruled:
         hidden = {entry["entity"] for entry in body["hidden"]}
         if hidden != self.hidden:
             wrong.append(f"hidden: {hidden}, not {self.hidden}")
+        rulings = [
+            (one.entity, one.action, one.user, one.at, one.reason)
+            for one in self.noted
+            if one.action != "flag"
+        ][: -LIMITS.moderation_rulings - 1 : -1]
+        if (told := [tuple(entry.values()) for entry in body["rulings"]]) != rulings:
+            wrong.append(f"rulings: {told}, not {rulings}")
         return "; ".join(wrong)
 
 
@@ -117,7 +130,7 @@ async def moderate(history: "History", process: "Process") -> None:
     if not named[action]:
         return
     entity = rng.choice(sorted(named[action]))
-    moderation = Moderation(process.rooms, process.handle.moderation, process.handle.trust)
+    moderation = Moderation(process.rooms, process.handle.moderation)
     user = "cat|7" if action == "flag" else "mod@example.org"
     verb: Callable[..., Awaitable[None]] = moderation.flag if action == "flag" else moderation.act
     history.note(f"HTTP {user} {action} {entity}")

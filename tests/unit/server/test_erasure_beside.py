@@ -40,7 +40,7 @@ async def app(tmp_path):
 
 async def judge(app: App) -> None:
     """Reasons about what is ada's and what is bob's; each quotes what it is about."""
-    verbs = Moderation(app.rooms, app.services.store.moderation, app.services.store.trust)
+    verbs = Moderation(app.rooms, app.services.store.moderation)
     for entity, words in (("a1/c1", "quotes-one"), ("b1/c1", "quotes-two"), ("b1", "stays-one")):
         await verbs.flag(KEY, BOB, Request("flag", entity, words))
     await verbs.act(KEY, MOD, Request("hide", "a1", "quotes-three"))

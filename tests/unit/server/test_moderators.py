@@ -9,6 +9,7 @@ import pytest
 from simnet.site import ADA, KEY, T0, Caller, Site, at_a_site
 
 from crdt_chat.config import Limits
+from crdt_chat.errors import TryLater
 from crdt_chat.identity import Grant, Role
 from crdt_chat.protocol import wire
 from crdt_chat.server.moderation.moderation import Moderation, Request
@@ -25,8 +26,7 @@ def now(site: Site) -> int:
 
 
 def verbs(site: Site) -> Moderation:
-    kept = site.disk.kept
-    return Moderation(site.process.rooms, kept.moderation, kept.trust)
+    return Moderation(site.process.rooms, site.disk.kept.moderation)
 
 
 async def act(site: Site, action: str, entity: str, reason: str = "", grant: Grant = MOD) -> None:
@@ -112,6 +112,55 @@ def test_the_reason_of_what_was_put_back_is_told_newest_first() -> None:
         assert (await told(late, moderates=True))["rulings"] == frame["rulings"]
 
     at_a_site(story)
+
+
+def test_what_is_hidden_and_why_it_was_come_in_one_frame() -> None:
+    """They are one commit: no moderator is told of a change without its reason."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        await act(site, "hide", "a1", "off topic")
+        await told(mod, counts=counts(hidden=1, rulings=1))
+        await act(site, "unhide", "a1", "a mistake")
+        await told(mod, counts=counts(rulings=2))
+        seen = [frame["counts"] for frame in mod.controls("moderation")]
+        assert seen == [counts(), counts(hidden=1, rulings=1), counts(rulings=2)]
+
+    at_a_site(story)
+
+
+@pytest.mark.parametrize("action", ["hide", "close", "unhide", "restore", "reopen"])
+def test_a_ruling_is_noted_if_and_only_if_it_is_durable(action: str) -> None:
+    """With its reason for moderators and in the audit log, also where a crash hides that it was saved."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        if action == "unhide":
+            await act(site, "hide", "a1")
+        elif action == "restore":
+            async with site.process.rooms.open(KEY) as room:
+                gone = [("deleted", "a1/ada", {"by": "ada", "at": T0}), ("annotations", "a1", None)]
+                await room.write(gone, ADA)
+        before = await noted(site)
+        for odds, expected in (("fails", before), ("lies", [*before, (action, "because")])):
+            setattr(site.disk, odds, 1.0)
+            with pytest.raises(TryLater):
+                await act(site, action, "a1", "because")
+            setattr(site.disk, odds, 0.0)
+            assert await noted(site) == expected
+            audit = await site.disk.kept.trust.audit("t")
+            kept = [(entry.action, json.loads(entry.detail)["reasoned"]) for entry in audit]
+            assert kept == [(f"moderation.{verb}", bool(reason)) for verb, reason in expected]
+            await anyio.sleep(LONG)
+
+    at_a_site(story)
+
+
+async def noted(site: Site) -> list[tuple[str, str]]:
+    entries = await site.disk.kept.moderation.of("t", KEY.page)
+    return [(entry.action, entry.reason) for entry in entries]
 
 
 def test_of_more_rulings_than_the_limit_the_newest_are_told() -> None:

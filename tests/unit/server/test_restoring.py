@@ -106,7 +106,8 @@ def test_what_the_old_database_knew_of_epochs_and_people_counts(config, backup):
 def test_a_secret_that_was_renewed_since_the_backup_is_not_good_again(config, backup):
     async def renewed():
         store = open_store(config.db)
-        await store.trust.server_secret(b"fresh" * 7, renew=True)
+        renewal = AuditEntry(1, "op", "", "*", "secret.renew", "*")
+        await store.trust.server_secret(b"fresh" * 7, renewal=renewal)
         await store.close()
 
     async def secret():
