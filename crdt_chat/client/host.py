@@ -30,7 +30,7 @@ class Host:
 
     def __init__(self, page: AsyncPage, name: str) -> None:
         self.page = page
-        self.stopped = False
+        self.stopped = self._orphaned = False
         self._opened: Future[tuple[BlockingPortal, anyio.Event]] = Future()
         # The portal of anyio would be waited for at the end of the program, for ever if nobody
         # closes the page; a daemon is not.
@@ -74,13 +74,22 @@ class Host:
         """The same, with a moment for what is still unsaved; nothing is raised."""
         if self.stopped or not self._thread.is_alive():
             return
+        if threading.current_thread() is self._thread:
+            # Whoever lets go of a page last ends it, and that may be a call that has just been made here.
+            self.stopped = self._orphaned = True
+            self._leave.set()
+            return
         try:
-            if self._portal.call(lambda: self.page.unsaved):
-                self._portal.call(self.page.flush, LAST_WORDS_S)
-        except CrdtChatError as error:
-            log.warning("a page was left with unsaved changes: %s", error)
+            self._portal.call(self._say_last_words)
         finally:
             self.stop()
+
+    async def _say_last_words(self) -> None:
+        try:
+            if self.page.unsaved:
+                await self.page.flush(LAST_WORDS_S)
+        except CrdtChatError as error:
+            log.warning("a page was left with unsaved changes: %s", error)
 
     def _open(self) -> BlockingPortal:
         if self.stopped:
@@ -108,5 +117,7 @@ class Host:
             self._opened.set_result((portal, leave))
             try:
                 await leave.wait()
+                if self._orphaned:
+                    await self._say_last_words()
             finally:
                 await self.page.leave()
