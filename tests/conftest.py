@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx
 import pytest
+from waiting import PATIENCE_S
 
 HERE = Path(__file__).parent
 NEEDS = {
@@ -21,6 +23,9 @@ NEEDS = {
     "cc": "Linux and a C compiler: on Debian, apt-get install gcc libc6-dev",
     "loop": "Linux, root and a loop device: a file system of its own to fill and to cut off",
 }
+# The one object that every call of httpx takes for its default: five seconds, which a busy machine may take.
+for part in ("connect", "read", "write", "pool"):
+    setattr(httpx.get.__kwdefaults__["timeout"], part, PATIENCE_S)
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 

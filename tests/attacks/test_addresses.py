@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from estate import PAGES, Estate, Owner, estate, holdings
 from routes import SOCKETS, Row, rows
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -53,7 +54,9 @@ def ask(estate: Estate) -> Iterator[Ask]:
 
     The address is sent as it is: other clients take the dots out of it first.
     """
-    with closing(HTTPConnection(estate.server.http.removeprefix("http://"), timeout=10)) as http:
+    with closing(
+        HTTPConnection(estate.server.http.removeprefix("http://"), timeout=PATIENCE_S)
+    ) as http:
 
         def asked(row: Row, owner: Owner, bearer: str) -> tuple[int, str]:
             said = None if row.body is None else json.dumps(body(row))
@@ -117,7 +120,7 @@ def closed(address: str, token: str) -> int | None:
     headers = {"authorization": f"Bearer {token}"}
     with connect(address, additional_headers=headers, compression=None) as socket:
         try:
-            socket.recv(timeout=5)
+            socket.recv(timeout=PATIENCE_S)
         except ConnectionClosed:
             return socket.close_code
     return None

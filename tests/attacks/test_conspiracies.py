@@ -62,7 +62,7 @@ def test_a_friend_answers_in_a_thread_that_was_refused(scene: Scene) -> None:
         friend.forge(*sent)
         friend.transact([("set", "comments", "f1/c1", comment("frank", scene.marker))])
         friend.connect()
-        friend.wait(10, content=scene.before)
+        friend.wait(content=scene.before)
 
 
 def test_the_good_of_a_deceived_friend_stays(scene: Scene) -> None:
@@ -100,7 +100,7 @@ def test_her_other_tab_builds_on_what_was_refused(scene: Scene) -> None:
             [("set", "reactions", "a1/f1/👍/eve", {"at": NOW, "broadcastId": scene.marker})]
         )
         tab.connect()
-        tab.wait(10, content=scene.before)
+        tab.wait(content=scene.before)
 
 
 def test_her_other_tab_brings_what_was_refused_before_she_does(scene: Scene) -> None:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from entries import annotation, comment
 from trusted import SECRETS, TrustedServer, token, trusted
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -54,7 +55,7 @@ def subscribed(trusted: TrustedServer, said: dict[str, str]) -> int | None:
     address = f"{trusted.http.replace('http', 'ws')}/sub?{urlencode(said)}"
     with connect(address, compression=None) as socket:
         try:
-            socket.recv(timeout=5)
+            socket.recv(timeout=PATIENCE_S)
         except ConnectionClosed:
             return socket.close_code
     return None
@@ -211,7 +212,7 @@ def test_a_second_header_of_a_kind_is_not_believed(trusted: TrustedServer, name:
     """A proxy may look at the first and the server at the last, or the other way round."""
     good = {"Authorization": f"Bearer {token()}", "Origin": "https://site.example", "Host": "x"}
     bad = {"Authorization": "Bearer x", "Origin": "https://evil.example", "Host": "evil.example"}
-    with closing(HTTPConnection(trusted.http.removeprefix("http://"), timeout=10)) as raw:
+    with closing(HTTPConnection(trusted.http.removeprefix("http://"), timeout=PATIENCE_S)) as raw:
         raw.putrequest("GET", f"{LISTING}?urlId=p", skip_host=True)
         for header, value in good.items():
             pair = (bad[header], value) if header == name else (value,)

@@ -298,7 +298,7 @@ def resets(scene: Scene, cells: list[Cell]) -> Iterator[str]:
         if scene.offline:
             browser.connect()
         try:
-            browser.wait(5, denied=True)
+            browser.wait(denied=True)
         except AssertionError:
             yield cell.name
             continue

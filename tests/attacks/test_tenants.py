@@ -14,6 +14,7 @@ from entries import annotation
 from raw_client import RawClient
 from server import RealServer, running_server
 from trusted import TrustedServer, token, trusted
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -74,7 +75,7 @@ NO_PAGES = ("x" * 2_049, "x" * 4_096, "", "%00", "c%00", "c%0A", "%7F", "c%C2%85
 def test_a_page_that_cannot_be_is_no_page(open_tenants: RealServer, name: str) -> None:
     address = f"{open_tenants.ws('a')}/{name}?user=ada"
     with connect(address, compression=None) as socket, pytest.raises(ConnectionClosed):
-        socket.recv(timeout=10)
+        socket.recv(timeout=PATIENCE_S)
     assert socket.close_code in (4400, 4404)
 
 
@@ -83,7 +84,7 @@ def test_a_page_that_cannot_be_is_no_page(open_tenants: RealServer, name: str) -
 def test_a_tenant_that_only_looks_like_one_is_none(open_tenants: RealServer, path: str) -> None:
     address = f"{open_tenants.http.replace('http', 'ws')}{quote(path, safe='/%')}?user=ada"
     with connect(address, compression=None) as socket, pytest.raises(ConnectionClosed):
-        socket.recv(timeout=10)
+        socket.recv(timeout=PATIENCE_S)
     assert socket.close_code in (4400, 4404)
 
 
@@ -117,7 +118,7 @@ def test_a_subscriber_hears_of_her_page_only(open_tenants: RealServer) -> None:
             frames: list[str] = []
             while not frames or f"heard{number}x" not in frames[-1]:
                 try:
-                    frames.append(str(socket.recv(timeout=5)))
+                    frames.append(str(socket.recv(timeout=PATIENCE_S)))
                 except TimeoutError:
                     raise AssertionError((pairs[number], frames)) from None
             assert len([frame for frame in frames if "heard" in frame]) == 1, pairs[number]
@@ -196,7 +197,7 @@ def run(server: TrustedServer | RealServer, *words: str) -> subprocess.Completed
     db = server.db if isinstance(server, RealServer) else server.running.db
     return subprocess.run(
         [sys.executable, "-m", "crdt_chat", *words, "--db", str(db)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from trusted import SETTINGS
 
 from crdt_chat.identity import Role
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_hostile_inputs_harm_nobody_on_the_page(tmp_path: Path) -> None:

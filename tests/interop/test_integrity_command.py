@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from server import RealServer
+from waiting import PATIENCE_S
 
 import crdt_chat
 from store.checksums import fields_crc
-
-SECONDS = 30
 
 
 def integrity(*words: str) -> tuple[int, str, str]:
@@ -22,7 +21,7 @@ def integrity(*words: str) -> tuple[int, str, str]:
         [sys.executable, "-m", "crdt_chat", "integrity", *words],
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_S,
     )
     return ran.returncode, ran.stdout, ran.stderr
 

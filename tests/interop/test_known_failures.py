@@ -12,11 +12,15 @@ import pytest
 from contents import canonical
 from entries import comment, deletion, reply, thread
 from server import RealServer, StartServer
+from waiting import PATIENCE_S
 from yjs_peer import YjsBrowser, YjsPeers, running_peers
 
 pytestmark = pytest.mark.node
 
 PANICS = Path(__file__).resolve().parent.parent / "data" / "panic-corpus.txt"
+
+SOON_S = 10.0
+"""Presence of those who are here is told at once; the next renewal would bring it after 15 s."""
 
 
 def test_twenty_users_join_each_of_twenty_fresh_pages_at_once(
@@ -28,9 +32,9 @@ def test_twenty_users_join_each_of_twenty_fresh_pages_at_once(
         for user in range(20)
     ]
     for future in [yjs.begin("connect", browser.name) for browser in browsers]:
-        future.result(30)
+        future.result(PATIENCE_S)
     for browser in browsers:
-        browser.wait(30, synced=True, states=20)
+        browser.wait(synced=True, states=20)
     assert all(browser.status().dials == 1 for browser in browsers)
 
 
@@ -99,10 +103,11 @@ def test_sigterm_under_load_stores_all_that_was_shown(yjs: YjsPeers, server: Rea
     for one in load:
         one.browser.wait(synced=True)
         one.start()
-    watcher.wait(30, has=[("annotations", "ada-100")])
+    watcher.wait(has=[("annotations", "ada-100")])
     began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < 5
+    # Five seconds, and what the machine takes: what is left after them is cut, so it must end.
+    assert time.monotonic() - began < 30
     for one in load:
         one.stop()
     for one in load:
@@ -115,7 +120,7 @@ def test_sigterm_under_load_stores_all_that_was_shown(yjs: YjsPeers, server: Rea
     for one in load:
         one.browser.connect()
     # Nobody lost anything either: what was not stored comes again.
-    late.wait(30, count=("annotations", sum(one.written for one in load)))
+    late.wait(count=("annotations", sum(one.written for one in load)))
 
 
 def test_a_reader_that_never_reads_costs_little_and_converges(
@@ -134,7 +139,7 @@ def test_a_reader_that_never_reads_costs_little_and_converges(
         overwrite(yjs, ada, server.ws(), 20_000_000)
         assert server.memory() - before < 10 * 2**20
         idle.resume()
-        idle.wait(60, content=ada.content())
+        idle.wait(content=ada.content())
 
 
 def overwrite(yjs: YjsPeers, ada: YjsBrowser, url: str, size: int) -> None:
@@ -144,8 +149,8 @@ def overwrite(yjs: YjsPeers, ada: YjsBrowser, url: str, size: int) -> None:
     for turn in range(size // 9_000):
         ada.transact([("set", "comments", "a1/c1", comment("ada", f"{turn} {body}"))])
         if turn % 50 == 49:
-            reader.wait(30, content=ada.content())
-    reader.wait(30, content=ada.content())
+            reader.wait(content=ada.content())
+    reader.wait(content=ada.content())
     reader.drop()
 
 
@@ -154,19 +159,21 @@ def test_a_late_joiner_sees_presence_at_once(yjs: YjsPeers, server: RealServer) 
         yjs.browser(f"u{number}", server.ws(), "p", user=f"u{number}").wait(synced=True)
         for number in range(5)
     ]
-    late = yjs.browser("late", server.ws(), "p", user="late").wait(2, states=6)
+    late = yjs.browser("late", server.ws(), "p", user="late").wait(SOON_S, states=6)
     names = {state["user"]["name"] for state in late.states().values()}
     assert names == {"Late", "U0", "U1", "U2", "U3", "U4"}
     for browser in early:
-        browser.wait(2, states=6)
+        browser.wait(SOON_S, states=6)
 
 
-def test_who_leaves_politely_is_gone_at_once(yjs: YjsPeers, server: RealServer) -> None:
+def test_who_leaves_politely_is_gone_at_once(yjs: YjsPeers, start_server: StartServer) -> None:
+    # The grace of a lost socket is longer than anybody waits here.
+    server = start_server(arguments=["--set", "limits.presence_grace_s=100"])
     ada = yjs.browser("ada", server.ws(), "p", user="ada").wait(synced=True)
     bob = yjs.browser("bob", server.ws(), "p", user="bob")
     ada.wait(states=2)
     bob.disconnect()
-    ada.wait(1, states=1)
+    ada.wait(20, states=1)
 
 
 def test_who_is_reset_is_gone_within_three_seconds(yjs: YjsPeers, server: RealServer) -> None:
@@ -175,7 +182,8 @@ def test_who_is_reset_is_gone_within_three_seconds(yjs: YjsPeers, server: RealSe
         elsewhere.browser("bob", server.ws(), "p", user="bob").wait(synced=True)
         ada.wait(states=2)
         elsewhere.kill()
-        ada.wait(4, states=1)
+        # The grace of 3 s; a ping would find out after 25. To the second: tests/unit/server/test_limits.py.
+        ada.wait(20, states=1)
 
 
 @pytest.mark.slow
@@ -189,7 +197,7 @@ def test_who_falls_silent_is_gone_within_25_seconds_and_the_idle_stay(
         elsewhere.browser("bob", server.ws(), "p", user="bob").wait(synced=True)
         ada.wait(states=3)
         elsewhere.suspend()
-        ada.wait(30, states=2)
+        ada.wait(states=2)
         elsewhere.resume()
     # Stock clients drop each other after 30 s without a renewal: only time can tell here.
     time.sleep(max(0.0, 36 - (time.monotonic() - began)))
@@ -206,8 +214,8 @@ def test_a_client_that_is_back_within_a_second_stays_visible(
     for turn in range(2, 6):
         bob.reset()
         bob.wait(dials=turn, synced=True)
-        ada.wait(3, states=2)
-    late = yjs.browser("late", server.ws(), "p", user="cat").wait(3, states=3)
+        ada.wait(states=2)
+    late = yjs.browser("late", server.ws(), "p", user="cat").wait(states=3)
     assert bob.client in late.states()
 
 
@@ -242,8 +250,8 @@ def test_an_offline_batch_of_5000_annotations_arrives_whole(
         ada.transact([write for n in range(start, start + 250) for write in thread("ada", f"a{n}")])
     bob = yjs.browser("bob", server.ws(), "p", user="bob").wait(synced=True)
     ada.connect()
-    bob.wait(60, count=("annotations", 5_000))
-    bob.wait(10, count=("comments", 5_000))
+    bob.wait(count=("annotations", 5_000))
+    bob.wait(count=("comments", 5_000))
     assert canonical(bob.content()) == canonical(ada.content())
 
 
@@ -256,7 +264,7 @@ def test_a_burst_of_66000_updates_is_delivered(yjs: YjsPeers, start_server: Star
     ada.burst("comments", "a1/c1", comment("ada", ""), 66_000)
     wanted = ("comments", "a1/c1", comment("ada", "65999"))
     bob.wait(100, value=wanted)
-    late = yjs.browser("late", server.ws(), "p", user="cat").wait(20, value=wanted)
+    late = yjs.browser("late", server.ws(), "p", user="cat").wait(value=wanted)
     assert canonical(late.content()) == canonical(ada.content())
 
 

@@ -25,7 +25,7 @@ def test_who_missed_a_reset_is_told_again(
     if edited_meanwhile:
         ada.transact([("set", "comments", "a1/c1", comment("ada", "edited"))])
     eve.connect()
-    eve.wait(3, denied=True)
+    eve.wait(denied=True)
     assert eve.status().closes[-1]["code"] == 4403
     fresh = yjs.browser("fresh", server.ws(), "p", user="eve").wait(content=ada.content())
     assert "EVIL" not in str(fresh.content())

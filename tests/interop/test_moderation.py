@@ -14,6 +14,7 @@ from contents import canonical
 from entries import NOW, comment, deletion, reply, thread
 from raw_client import RawClient
 from trusted import TrustedServer, token, trusted
+from waiting import PATIENCE_S
 from yjs_peer import YjsBrowser, YjsPeers
 
 import crdt_chat
@@ -103,8 +104,8 @@ def test_a_hidden_thread_survives_a_restart_and_says_new_when_it_is_back(scene: 
     scene.server.running.start()
     assert scene.seen()["hidden"]["a1"]["reason"] == "off topic"
     scene.act("unhide", "a1")
-    scene.bob.wait(seconds=20, content=scene.before)
-    scene.ada.wait(seconds=20, content=scene.before)
+    scene.bob.wait(content=scene.before)
+    scene.ada.wait(content=scene.before)
     # The other events are ada's thread, bob's reply and his reaction.
     assert scene.events()[0] == "new-text-chat"
     assert scene.events()[-2:] == ["deleted-text-chat", "new-text-chat"]
@@ -262,7 +263,7 @@ def test_the_legacy_listing_tells_moderators_and_nobody_else(scene: Scene) -> No
 
 def audited(scene: Scene, count: int) -> list[tuple[str, str, str, str]]:
     """Actor, address, action and subject of what was moderated on this page, once it is so many."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while len(found := moderated(scene)) < count:
         assert time.monotonic() < deadline, found
     return found
@@ -335,7 +336,7 @@ def test_a_program_of_a_moderator_is_told_what_waits(scene: Scene) -> None:
             scene.ask("flags", {"entity": "a1/c2", "reason": "that hurts"}, "ada").status_code
             == 204
         )
-        while news.get(timeout=10) != "1":
+        while news.get(timeout=PATIENCE_S) != "1":
             pass
         watched = page.watched
         assert watched is not None
@@ -343,7 +344,7 @@ def test_a_program_of_a_moderator_is_told_what_waits(scene: Scene) -> None:
             ("ada", "that hurts")
         ]
         page.moderate("hide", "a1/c2", "it is rude")
-        while news.get(timeout=10) != "0":
+        while news.get(timeout=PATIENCE_S) != "0":
             pass
         nobody.flush()
         assert nobody.watched is None

@@ -11,6 +11,7 @@ from contents import canonical
 from entries import annotation, comment, fresh, thread
 from raw_client import RawClient, raw_client
 from server import RealServer, StartServer
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from yjs_peer import YjsPeers
 
@@ -97,7 +98,7 @@ def test_promise_3_nothing_forbidden_leaves_the_server(server: RealServer) -> No
         eve.write(("nowhere", "x", SECRET))
         honest = annotate(eve, "eve")
         while honest not in ada.names("annotations"):
-            raw = ada.socket.recv(timeout=10)
+            raw = ada.socket.recv(timeout=PATIENCE_S)
             assert isinstance(raw, bytes)
             heard += raw
             match wire.decode(raw):

@@ -15,11 +15,11 @@ from contents import canonical
 from entries import reply, thread
 from raw_client import RawClient
 from server import HOST, RealServer, free_port, running_server
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from yjs_peer import YjsPeers, running_peers
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-START_SECONDS = 20.0
 ODD_PAGE = "a%2Fb%20%C3%A9%3Fc"
 """`a/b é?c`: only a path that nobody has decoded on the way is still this page."""
 
@@ -53,7 +53,7 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
         yield running
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(PATIENCE_S)
 
 
 def replaced(name: str, changes: dict[str, str]) -> str:
@@ -139,7 +139,7 @@ def front(
 
 def await_front(front: Front, running: subprocess.Popen[bytes]) -> None:
     """Return when it answers."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         assert running.poll() is None, (front.folder / "proxy.log").read_text()
         try:
@@ -169,8 +169,8 @@ def test_stock_clients_meet_over_wss(front: Front, monkeypatch: pytest.MonkeyPat
 
 def together(peers: YjsPeers, front: Front) -> None:
     """Two browsers write on one page, one of them goes away and comes back."""
-    ada = peers.browser("ada", front.ws, ODD_PAGE, user="ada").wait(10, synced=True)
-    bob = peers.browser("bob", front.ws, ODD_PAGE, user="bob").wait(10, synced=True)
+    ada = peers.browser("ada", front.ws, ODD_PAGE, user="ada").wait(synced=True)
+    bob = peers.browser("bob", front.ws, ODD_PAGE, user="bob").wait(synced=True)
     ada.transact(thread("ada", "a1", "x" * 9_000))
     bob.wait(has=[("comments", "a1/c1")])
     bob.disconnect()
@@ -184,7 +184,7 @@ def together(peers: YjsPeers, front: Front) -> None:
 def test_close_codes_come_through(front: Front) -> None:
     with dial(f"wss://{HOST}:{front.port}/ws/nobody/p", front.certified.trust()) as socket:
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE_S)
         assert socket.close_code == 4404
 
 

@@ -13,6 +13,7 @@ from httpx_ws import AsyncWebSocketSession, HTTPXWSException, aconnect_ws
 from pycrdt import Channel, Doc, Map, Provider
 from pycrdt.websocket.websocket import HttpxWebsocket
 from server import RealServer
+from waiting import PATIENCE_S
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from yjs_peer import YjsPeers
@@ -75,7 +76,7 @@ def channel(request: pytest.FixtureRequest) -> Open:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a state of a Doc."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - a pycrdt Doc has no event to await here
             await anyio.sleep(0.01)
 
@@ -100,7 +101,7 @@ async def test_a_provider_and_a_browser_share_a_page(
         channel(f"{server.ws()}/p?user=bob&name=Bob") as socket,
         Provider(doc, socket) as provider,
     ):
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             await provider.synced.wait()
         write(doc, "bob", "b1")
         await anyio.to_thread.run_sync(lambda: browser.wait(has=[("comments", "b1/c1")]))
@@ -116,7 +117,7 @@ async def test_a_providers_offline_work_arrives_after_the_server_was_killed(
     url = f"{server.ws()}/p?user=bob&name=Bob"
     try:
         async with channel(url) as socket, Provider(doc, socket) as provider:
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE_S):
                 await provider.synced.wait()
             write(doc, "bob", "b1")
             await anyio.to_thread.run_sync(server.kill)
@@ -150,7 +151,7 @@ async def test_many_providers_start_at_once_on_one_fresh_page(
                 await event.wait()
 
     arrived = [anyio.Event() for _ in docs]
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             for number in range(len(docs)):
                 group.start_soon(take_part, number)

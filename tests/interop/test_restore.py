@@ -104,7 +104,7 @@ def test_a_stock_client_from_before_the_restore_starts_anew(
     bob.wait(count=("annotations", 1))
     trusted.command("backup", str(backup))
     restore(trusted, backup)
-    bob.wait(seconds=20, denied=True)
+    bob.wait(denied=True)
     assert bob.status().denied["code"] == 4409
     assert len(look(trusted, yjs, page)["annotations"]) == 1
 

@@ -10,6 +10,7 @@ import pytest
 from contents import canonical
 from entries import NOW, annotation, comment, deletion, encoded, reply, thread
 from server import RealServer, StartServer
+from waiting import PATIENCE_S
 from yjs_peer import YjsBrowser, YjsPeers
 
 pytestmark = pytest.mark.node
@@ -132,7 +133,7 @@ def test_a_legacy_deletion_lifted_by_a_browser(yjs: YjsPeers, server: RealServer
         f"{server.http}/comment-collab-chats/demo/a1?user=ada&urlId=p&broadcastId=b1",
         method="DELETE",
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 200
     bob.wait(lacks=THREAD)
     ada.wait(has=[("deleted", "a1/ada")])

@@ -7,12 +7,13 @@ import resource
 import socket as sockets
 import struct
 import time
+from collections.abc import Iterator
 
 import pytest
 from entries import annotation, comment, fresh
 from pycrdt import Map
 from raw_client import raw_client
-from server import HOST, StartServer
+from server import HOST, RealServer, StartServer, running_server
 from small_server import (
     annotation_of,
     comes_in,
@@ -22,18 +23,10 @@ from small_server import (
     present,
     told,
     upgraded,
-    wait_for,
 )
+from waiting import PATIENCE_S, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
-
-
-def reset_by_peer(raw: sockets.socket) -> bool:
-    """Read until the connection ends."""
-    with contextlib.suppress(ConnectionError):
-        while raw.recv(65_536):
-            pass
-    return True
 
 
 def test_deflate_is_not_spoken(small):
@@ -57,7 +50,7 @@ def test_connections_of_one_user_on_whatever_pages(small):
         with here(small, fresh("page"), fresh("user")):
             pass
         tabs[0].socket.close()
-        wait_for(lambda: comes_in(small, fresh("page"), user))
+        until(lambda: comes_in(small, fresh("page"), user))
 
 
 def test_connections_on_one_page(small):
@@ -80,64 +73,79 @@ def test_connections_from_one_address_whatever_they_speak(start_server: StartSer
             assert fifth.closed() == 1013
         with connect(f"{legacy}&userIdWS=eve") as socket:
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=5)
+                socket.recv(timeout=PATIENCE_S)
             assert socket.close_code == 1013
-    wait_for(lambda: comes_in(server, "p", "eve"))
+    until(lambda: comes_in(server, "p", "eve"))
 
 
-def test_a_socket_that_does_not_answer_pings_is_gone(small):
-    page = fresh("page")
-    with here(small, page) as ada, dialled(small) as silent:
-        upgraded(small, f"/ws/demo/{page}?user={fresh('user')}", silent)
+def test_a_socket_that_does_not_answer_pings_is_gone(start_server: StartServer):
+    # How soon: tests/unit/server/test_sockets.py. Whoever answers may have stood still for some seconds.
+    limits = {"limits.ping_s": 0.5, "limits.pong_s": 5, "limits.presence_grace_s": 0.2}
+    server = start_server(arguments=told(limits))
+    with here(server, "p") as ada, dialled(server) as silent:
+        upgraded(server, f"/ws/demo/p?user={fresh('user')}", silent)
         while present(ada) != 2:
             ada.read()
-        began = time.monotonic()
         while present(ada) != 1:
             ada.read()
-        assert time.monotonic() - began < 3
         ada.write(("annotations", "a1", annotation_of(ada)))
         ada.flush()
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        b"",
-        b"GET /heal",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ",
-        b"POST /comment-collab-chats/demo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
-        b"GET /ws/demo/p HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n",
-    ],
+HALVES = (
+    b"",
+    b"GET /heal",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ",
+    b"POST /comment-collab-chats/demo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+    b"GET /ws/demo/p HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n",
 )
-def test_half_a_request_is_not_waited_for(small, part):
-    with dialled(small) as raw:
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server that gives a request two seconds to arrive."""
+    folder = tmp_path_factory.mktemp("hasty")
+    with running_server(folder, arguments=told({"limits.request_s": 2})) as running:
+        yield running
+
+
+def test_half_a_request_is_not_waited_for(hasty):
+    with contextlib.ExitStack() as stack:
+        waiting = {part: stack.enter_context(dialled(hasty)) for part in HALVES}
+        for part, raw in waiting.items():
+            raw.sendall(part)
+            raw.settimeout(0.05)
         began = time.monotonic()
-        raw.sendall(part)
-        for letter in b"abcdefgh":
-            # A byte now and then makes no difference.
-            with contextlib.suppress(ConnectionError):
-                if part and not part.endswith(b"/1.1\r\n"):
-                    raw.sendall(bytes([letter]))
-            raw.settimeout(0.3)
-            try:
-                if not raw.recv(4_096):
-                    break
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                break
-        raw.settimeout(5)
-        assert reset_by_peer(raw)
-        assert time.monotonic() - began < 7
+        while waiting:
+            assert time.monotonic() - began < PATIENCE_S, f"still waited for: {list(waiting)}"
+            for part, raw in list(waiting.items()):
+                # A byte now and then makes no difference.
+                with contextlib.suppress(ConnectionError):
+                    if part and not part.endswith(b"/1.1\r\n"):
+                        raw.sendall(b"a")
+                if has_ended(raw):
+                    del waiting[part]
 
 
-def test_a_request_on_a_kept_connection_has_its_own_time(small):
-    kept = http.client.HTTPConnection(HOST, small.port, timeout=5)
-    for _ in range(3):
+def has_ended(raw: sockets.socket) -> bool:
+    """Whether the connection has ended by now."""
+    with contextlib.suppress(ConnectionError):
+        try:
+            while raw.recv(65_536):
+                pass
+        except TimeoutError:
+            return False
+    return True
+
+
+def test_a_request_on_a_kept_connection_has_its_own_time(hasty):
+    kept = http.client.HTTPConnection(HOST, hasty.port, timeout=PATIENCE_S)
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5:
         kept.request("GET", "/healthz")
         assert kept.getresponse().read() == b'{"status":"ok"}'
-        time.sleep(0.6)
+        time.sleep(0.5)
     kept.close()
 
 
@@ -184,7 +192,7 @@ def test_the_open_messages_of_strangers_are_not_kept(small):
                 # Fragments of two bytes, never the last one: a list of them takes 20 times as much.
                 parts = bytes([0x00, 0x82]) + b"\0" * 6
                 raw.sendall(bytes([0x02, 0x82]) + b"\0" * 6 + parts * 31_000)
-        wait_for(lambda: small.get("/healthz")[0] == 200)
+        until(lambda: small.get("/healthz")[0] == 200)
         assert small.memory() - before < 8 * 2**20
 
 
@@ -240,14 +248,14 @@ CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_a_body_that_breaks_is_answered_once_and_not_in_the_log(small, path, chunk, later):
     """With the head, before anybody has answered, and behind the answer; `small` must log no traceback."""
     with dialled(small) as raw:
-        raw.settimeout(5)
+        raw.settimeout(PATIENCE_S)
         if later:
             raw.sendall(CHUNKED % path)
             # Who asks for the body is not answered before it; who does not, is.
             raw.settimeout(0.3)
             with contextlib.suppress(TimeoutError):
                 assert raw.recv(65_536, sockets.MSG_PEEK).startswith(b"HTTP/1.1 4")
-            raw.settimeout(5)
+            raw.settimeout(PATIENCE_S)
             with contextlib.suppress(ConnectionError):
                 raw.sendall(chunk)
         else:
@@ -277,7 +285,7 @@ def test_scripts_are_carried_as_data_and_come_out_as_data(small):
             assert reader.doc.get("comments", type=Map).to_py()["a1/c1"]["body"] == SCRIPT
         front = small.get("/")[1].decode()
         assert "<b onmouseover" not in front
-        kept = http.client.HTTPConnection(HOST, small.port, timeout=5)
+        kept = http.client.HTTPConnection(HOST, small.port, timeout=PATIENCE_S)
         kept.request("GET", f"/comment-collab-chats/demo?urlId={quoted}&userIdWS={user}")
         answer = kept.getresponse()
         assert answer.headers["content-type"].startswith("application/json")

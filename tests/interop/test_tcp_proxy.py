@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tcp_proxy import TcpProxy, proxied
+from waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def echo_port() -> Iterator[int]:
 
 
 def connect(proxy: TcpProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE_S)
 
 
 def test_it_forwards_both_ways_and_counts(echo_port: int) -> None:
@@ -56,7 +57,7 @@ def test_paused_it_is_silent_and_loses_nothing(echo_port: int) -> None:
         with pytest.raises(TimeoutError):
             peer.recv(1)
         proxy.resume()
-        peer.settimeout(5)
+        peer.settimeout(PATIENCE_S)
         assert peer.recv(1) == b"b"
 
 

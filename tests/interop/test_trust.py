@@ -13,6 +13,7 @@ from raw_client import RawClient
 from server import HOST, RealServer, free_port
 from trusted import SITE, SSO_SECRET, token
 from visiting import bearer, hello, ticket
+from waiting import PATIENCE_S
 
 
 def test_each_way_in_brings_the_same_grant(trusted):
@@ -207,7 +208,7 @@ def test_a_direct_start_serves_wss(tmp_path):
             assert hello(RawClient(socket))["user"] == "ada"
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(PATIENCE_S)
     assert running.returncode == 0
     assert f"https://{HOST}:{port}" in (tmp_path / "log").read_text()
 

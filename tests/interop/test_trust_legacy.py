@@ -11,6 +11,7 @@ import httpx
 from entries import fresh
 from trusted import SITE, SSO_SECRET, TrustedServer, token
 from visiting import bearer
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -51,7 +52,7 @@ def subscribed(server: TrustedServer, **query: str):
 def closed_with(socket) -> int | None:
     try:
         while True:
-            socket.recv(timeout=5)
+            socket.recv(timeout=PATIENCE_S)
     except ConnectionClosed:
         return socket.close_code
 
@@ -65,7 +66,7 @@ def test_a_legacy_socket_needs_what_the_server_signed_and_ends_with_it(trusted):
     with subscribed(trusted, **said, userIdWS=answer["userIdWS"][:-2] + "AA") as socket:
         assert closed_with(socket) == 4401
     with subscribed(trusted, **said, userIdWS=answer["userIdWS"]) as socket:
-        socket.recv(timeout=5)
+        socket.recv(timeout=PATIENCE_S)
         trusted.command("revoke", "acme", "--user", user)
         assert closed_with(socket) == 4401
 

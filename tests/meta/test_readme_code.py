@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from repository import ROOT
 from server import StartServer, start_server
+from waiting import PATIENCE_S
 
 __all__ = ["start_server"]
 
 README = (ROOT / "README.md").read_text("utf-8")
 STATED = "ws://127.0.0.1:8700"
-SECONDS = 30
 
 
 def code(language: str) -> str:
@@ -43,7 +43,7 @@ def browser_code(address: str) -> Iterator[subprocess.Popen[str]]:
     )
     yield running
     running.kill()
-    running.communicate(timeout=SECONDS)
+    running.communicate(timeout=PATIENCE_S)
 
 
 def run_python(address: str) -> str:
@@ -51,7 +51,7 @@ def run_python(address: str) -> str:
         [sys.executable, "-W", "error", "-c", code("python").replace(STATED, address)],
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_S,
         cwd=ROOT,
     )
     assert ran.returncode == 0, ran.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT
+from waiting import PATIENCE_S
 
 SCRIPTS = ("script/setup", "script/demo", "script/test", "script/audit")
 
@@ -38,7 +39,7 @@ class Machine:
             env={"PATH": str(self.programs), "HOME": os.environ.get("HOME", "/")},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_S,
         )
 
     @property
@@ -73,7 +74,7 @@ def audited(machine: Machine, says: str, **env: str) -> subprocess.CompletedProc
         (machine.programs / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
         ["script/audit"], cwd=machine.checkout, env={"PATH": str(machine.programs), **env},
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -122,7 +123,12 @@ def test_ci_lists_an_audit_that_could_not_look_at_its_end(machine, audit, tests,
     for name, lines in (("audit", audit), ("test", f"echo tests; {tests}")):
         (machine.checkout / "script" / name).write_text(f"#!/bin/sh\n{lines}\n")
     ran = subprocess.run(
-        [".ci/run"], cwd=machine.checkout, capture_output=True, text=True, timeout=20, check=False
+        [".ci/run"],
+        cwd=machine.checkout,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (code, last), ran.stderr
 

@@ -16,6 +16,7 @@ import httpx
 from contents import Content
 from server import running_server
 from trusted import SECRETS, TrustedServer, token
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 from yjs_peer import YjsBrowser, YjsPeers
@@ -68,7 +69,7 @@ class Raw:
 
     def read(self) -> wire.Message:
         """The next frame."""
-        frame = self.socket.recv(timeout=10)
+        frame = self.socket.recv(timeout=PATIENCE_S)
         assert isinstance(frame, bytes)
         self.frames.append(frame)
         return wire.decode(frame)

@@ -44,7 +44,7 @@ def dial(address: str, trust: ssl.SSLContext, **options: Any) -> ClientConnectio
     """
     for _ in range(TRIES - 1):
         try:
-            return connect(address, ssl=trust, compression=None, open_timeout=5, **options)
+            return connect(address, ssl=trust, compression=None, open_timeout=10, **options)
         except (TimeoutError, InvalidMessage):
             continue
     return connect(address, ssl=trust, compression=None, **options)

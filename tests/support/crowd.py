@@ -15,6 +15,7 @@ from typing import Any
 from contents import Content
 from entries import comment, deletion, thread
 from server import RealServer
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from yjs_peer import YjsBrowser, YjsPeers
@@ -272,7 +273,7 @@ class Crowd:
         late.drop()
         return found
 
-    def agree(self, seconds: float = 30) -> int:
+    def agree(self, seconds: float = PATIENCE_S) -> int:
         """Wait until all that was written is everywhere. Returns the number of keys.
 
         Raises AssertionError where something is not, or replicas differ.
@@ -291,7 +292,7 @@ class Crowd:
             assert not wrong, f"other versions than {writer.user} wrote: {wrong}"
         return len(there)
 
-    def leave(self, timeout: float = 10) -> None:
+    def leave(self, timeout: float = PATIENCE_S) -> None:
         """Everybody goes home. Raises crdt_chat.Offline if the script's words are not saved."""
         try:
             self.rest()

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page
+from waiting import PATIENCE_S
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -57,7 +58,7 @@ class DemoWindow:
         BroadcastChannels. `fragment`: what stands behind `#` in the address, as a moderator's link has it."""
         options: dict[str, object] = {"viewport": WIDE, "reduced_motion": "reduce", **settings}
         self.context = beside.context if beside else browser.new_context(**options)  # type: ignore[arg-type]
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_S * 1000)
         self.user = user
         self.errors: list[str] = []
         self.http = http

@@ -18,15 +18,13 @@ from crowd import Outcome, gathered
 from failing_disk import FailingDisk
 from loop_disk import LoopDisk
 from server import RealServer
+from waiting import PATIENCE_S
 from yjs_peer import YjsPeers
 
 from crdt_chat.page.layout import ROOTS
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.server.rooms.loading import page_of
 from store import open_reader
-
-PATIENCE_S = 20.0
-"""Longest wait for a trouble to be met, and for everybody to agree after it."""
 
 
 class Trouble(Protocol):

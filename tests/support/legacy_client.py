@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from server import RealServer
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from yjs_peer import YjsBrowser
@@ -16,7 +17,6 @@ from yjs_peer import YjsBrowser
 Json = Any
 PAGES = (f"article-{number}" for number in count(1))
 CHATS = "/comment-collab-chats/demo"
-SECONDS = 10.0
 
 
 class Sub:
@@ -28,7 +28,7 @@ class Sub:
 
     def frame(self) -> dict[str, Json]:
         """The next frame of any type."""
-        raw = self.socket.recv(timeout=SECONDS)
+        raw = self.socket.recv(timeout=PATIENCE_S)
         assert isinstance(raw, str)
         assert "%" not in raw
         self.size = len(raw.encode())
@@ -49,7 +49,7 @@ class Sub:
         """The close code, once the server has closed."""
         with suppress(ConnectionClosed):
             while True:
-                self.socket.recv(timeout=SECONDS)
+                self.socket.recv(timeout=PATIENCE_S)
         assert self.socket.close_code is not None
         return self.socket.close_code
 
@@ -60,7 +60,7 @@ class Legacy:
     def __init__(self, server: RealServer, page: str, user: str = "") -> None:
         self.server = server
         self.page = page
-        self.http = httpx.Client(base_url=server.http, timeout=SECONDS)
+        self.http = httpx.Client(base_url=server.http, timeout=PATIENCE_S)
         self.who = {"user": user, "name": user.title()} if user else {}
 
     def body(self, broadcast_id: str = "b-post", **changed: Json) -> dict[str, Json]:

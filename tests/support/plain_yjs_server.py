@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pycrdt
+from waiting import PATIENCE_S
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -40,18 +41,18 @@ class PlainServer:
 
     def start(self) -> "PlainServer":
         """Listen, on the same port as before."""
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE_S)
         return self
 
     def stop(self) -> None:
         """Drop every connection and listen no more; the documents stay."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(PATIENCE_S)
 
     def close(self) -> None:
         """Stop, and end the thread."""
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     def content(self, path: str) -> dict[str, Any]:

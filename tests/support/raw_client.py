@@ -6,12 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pycrdt import Doc, Map
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from crdt_chat.protocol import wire
-
-SECONDS = 10.0
 
 
 class RawClient:
@@ -42,7 +41,7 @@ class RawClient:
         while not isinstance(self.read(), wire.SyncStep2):
             pass
 
-    def read(self, seconds: float = SECONDS) -> wire.Message:
+    def read(self, seconds: float = PATIENCE_S) -> wire.Message:
         """Handle the next frame as an honest client does, and return it."""
         raw = self.socket.recv(timeout=seconds)
         assert isinstance(raw, bytes)

@@ -20,6 +20,7 @@ from contents import Content, canonical
 from entries import NOW, comment, reply, thread
 from pycrdt import Doc, Map
 from trusted import token
+from waiting import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 from yjs_peer import Operation, YjsBrowser
 
@@ -197,7 +198,7 @@ class Scene:
         # A closed attacker starts anew, as docs/protocol.md says.
         people.append(self.eve if ends == "equal" else self.person("eve", role=self.role))
         for browser in people:
-            browser.wait(5, content=expected)
+            browser.wait(content=expected)
             assert not browser.pending(), browser.name
         assert canonical(self.read_model()) == canonical(expected)
         assert canonical(self.document()) == canonical(expected)
@@ -220,7 +221,7 @@ class Scene:
         """Read what the legacy client was told up to the last event of the page."""
         last = self.rows("SELECT max(timestamp) FROM event WHERE page = ?")[0][0]
         while last is not None:
-            frame = str(self.legacy.recv(timeout=10))
+            frame = str(self.legacy.recv(timeout=PATIENCE_S))
             self.heard.append(frame)
             if json.loads(frame).get("timestamp") == last:
                 return

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
+START_SECONDS = STOP_SECONDS = PATIENCE_S
 
 StartServer = Callable[..., "RealServer"]
 """The fixture `start_server`: RealServer's arguments but `folder`; a started server."""
@@ -111,7 +111,9 @@ class RealServer:
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; (0, b"") where nobody listens."""
         try:
-            with urllib.request.urlopen(self.http + path, timeout=5, context=self.trust) as answer:
+            with urllib.request.urlopen(
+                self.http + path, timeout=PATIENCE_S, context=self.trust
+            ) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

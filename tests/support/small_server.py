@@ -3,7 +3,6 @@
 import contextlib
 import socket as sockets
 import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from entries import annotation, fresh
 from raw_client import RawClient, raw_client
 from server import HOST, RealServer, running_server
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 
 FRAME, BATCH = 20_000, 200_000
@@ -18,15 +18,11 @@ SMALL = {
     "limits.frame_bytes": FRAME,
     "limits.first_batch_bytes": BATCH,
     "limits.large_frames_bytes": BATCH,
-    "limits.large_frame_s": 2,
     "limits.unknown_client_ids": 5,
     "limits.awareness_bytes": 300,
     "limits.awareness_per_s": 5,
     "limits.connections_per_user": 3,
     "limits.connections_per_page": 5,
-    "limits.request_s": 1,
-    "limits.ping_s": 0.5,
-    "limits.pong_s": 0.5,
     "limits.presence_grace_s": 0.2,
     "page.annotations": 3,
     "page.comments": 4,
@@ -57,7 +53,7 @@ def here(server: RealServer, page: str, user: str | None = None) -> Iterator[Raw
 
 def dialled(server: RealServer) -> sockets.socket:
     """A TCP connection that has said nothing."""
-    return sockets.create_connection((HOST, server.port), timeout=10)
+    return sockets.create_connection((HOST, server.port), timeout=PATIENCE_S)
 
 
 def upgraded(server: RealServer, path: str, raw: sockets.socket) -> bytes:
@@ -97,10 +93,3 @@ def comes_in(server: RealServer, page: str, user: str) -> bool:
         except ConnectionClosed:
             return False
         return True
-
-
-def wait_for(condition: Any, seconds: float = 5.0) -> None:
-    """Try until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Coroutine, Iterator
 from types import TracebackType
 
+from waiting import PATIENCE_S
+
 HOST = "127.0.0.1"
 CHUNK = 64 * 1024
 
@@ -62,7 +64,7 @@ class TcpProxy:
         self._loop.close()
 
     def _call(self, job: Coroutine[None, None, None]) -> None:
-        asyncio.run_coroutine_threadsafe(job, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(job, self._loop).result(PATIENCE_S)
 
     async def _open(self) -> None:
         self._flowing = asyncio.Event()

@@ -14,6 +14,7 @@ import jwt
 import pytest
 from raw_client import RawClient
 from server import RealServer, running_server
+from waiting import PATIENCE_S
 from websockets.sync.client import connect
 
 SECRETS = {"acme": "acme-secret-" + "a" * 30, "other": "other-secret-" + "o" * 30}
@@ -72,7 +73,7 @@ class TrustedServer:
         place = ["--db", str(self.running.db), "--config", str(self._settings)]
         done = subprocess.run(
             [sys.executable, "-m", "crdt_chat", *words, *place],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

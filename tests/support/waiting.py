@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable
 
+PATIENCE_S = 60.0
+"""How long a test waits for what must come about: no claim, a machine may stand still for seconds."""
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Return once this is so. Raises AssertionError if it is not so in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -20,6 +20,7 @@ from typing import Literal
 
 import pytest
 from contents import Content, Json
+from waiting import PATIENCE_S
 
 INTEROP = Path(__file__).resolve().parent.parent / "interop"
 
@@ -134,7 +135,7 @@ class YjsPeers:
 
     def ask(self, verb: str, peer: str | None = None, **options: Json) -> Json:
         """Send one command and wait for its result. Raises PeerError."""
-        seconds = options.get("seconds", 30)
+        seconds = options.get("seconds", PATIENCE_S)
         return self.begin(verb, peer, **options).result(timeout=seconds + 30)
 
     def replica(
@@ -297,7 +298,7 @@ class Status:
 class YjsBrowser(YjsReplica):
     """A Y.Doc with a WebsocketProvider: a stock browser tab."""
 
-    def wait(self, seconds: float = 10, **wanted: Json) -> "YjsBrowser":
+    def wait(self, seconds: float = PATIENCE_S, **wanted: Json) -> "YjsBrowser":
         """Wait until all of `wanted` holds at once. Raises PeerError with what is the case instead.
 
         synced, connected, denied: bool · closes, dials: at least so many · states: awareness states

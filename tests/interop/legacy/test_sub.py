@@ -5,8 +5,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from legacy_client import PAGES, SECONDS, Legacy, annotate, never_reading
+from legacy_client import PAGES, Legacy, annotate, never_reading
 from server import StartServer
+from waiting import PATIENCE_S
 from yjs_peer import YjsBrowser
 
 pytestmark = pytest.mark.node
@@ -33,7 +34,7 @@ def test_a_text_ping_is_never_answered(ada: Legacy) -> None:
         sub.until(lambda body: body["type"] == "p-u")
         sub.socket.send("ping")
         sub.socket.send("")
-        sub.socket.ping().wait(SECONDS)
+        sub.socket.ping().wait(PATIENCE_S)
         ada.post("b-after-ping")
         assert sub.event()["broadcastId"] == "b-after-ping"
 
@@ -66,7 +67,7 @@ def test_a_subscriber_that_never_reads_is_cut_and_disturbs_nobody(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     settings = tmp_path / "settings.toml"
-    settings.write_text("[limits]\nping_s = 1.0\npong_s = 1.0\n")
+    settings.write_text("[limits]\nping_s = 1.0\npong_s = 5.0\n")
     server = start_server(arguments=("--limits", "off", "--config", str(settings)))
     ada = Legacy(server, next(PAGES), "ada")
     gauge = b'crdt_chat_connections{channel="legacy"} '

@@ -8,7 +8,7 @@ import pytest
 from python_pages import Place, roots, sync
 from repository import ROOT
 from server import RealServer
-from waiting import until
+from waiting import PATIENCE_S, until
 from yjs_peer import YjsPeers
 
 import crdt_chat
@@ -109,7 +109,7 @@ def test_a_browser_and_a_program_share_a_page(
         ada.flush()
         until(lambda: thread.id in browser.content().get("annotations", {}))
         value = {"creator": "eve", "created": 5, "body": "from a browser", "broadcastId": "b"}
-        events = ada.events(timeout=10)
+        events = ada.events(timeout=PATIENCE_S)
         browser.transact([("set", "comments", f"{thread.id}/e1", value)])
         assert next(iter(events)).broadcast_id == "b"
         assert {comment.body for comment in ada[thread.id].comments} == {

@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 from endurance.book import SLOTS, TENANT, Book
-from endurance.people import PATIENCE_S, number_of
+from endurance.people import number_of
+from waiting import PATIENCE_S
 
 import crdt_chat
 from crdt_chat.client.errors import Offline

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from endurance.book import SLOTS, TENANT, Book
 from pycrdt import Doc, Map
 from tcp_proxy import TcpProxy
+from waiting import PATIENCE_S
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -20,9 +21,6 @@ from crdt_chat.client.lookup import NoSuchNote
 from crdt_chat.client.model import Event
 from crdt_chat.errors import RemoteFault
 from crdt_chat.protocol import wire
-
-PATIENCE_S = 30.0
-"""A flush may take so long: the server may just be down."""
 
 TROUBLE = (OSError, WebSocketException, TimeoutError)
 
@@ -189,7 +187,7 @@ class Stranger:
 
     async def read(self, socket: ClientConnection) -> wire.Message:
         """Handle the next frame."""
-        raw = await asyncio.wait_for(socket.recv(), 10)
+        raw = await asyncio.wait_for(socket.recv(), PATIENCE_S)
         assert isinstance(raw, bytes)
         message = wire.decode(raw)
         match message:

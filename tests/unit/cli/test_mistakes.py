@@ -147,5 +147,5 @@ def test_a_mistake_gets_one_sentence(line, capsys, folder):
 @pytest.mark.parametrize("line", LATE)
 def test_a_mistake_that_shows_at_the_start_gets_one_sentence_too(line):
     words = [sys.executable, "-m", "crdt_chat", *shlex.split(line)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     check(done.returncode, done.stdout, done.stderr, LATE[line])

@@ -122,12 +122,15 @@ def test_a_batch_is_one_frame(server: PlainServer) -> None:
 
 def test_a_loop_reads_what_others_do(server: PlainServer) -> None:
     with connect(server.url, PAGE, "ada") as ada, connect(server.url, PAGE, "bob") as bob:
-        events = ada.events(timeout=0.5)
+        events = iter(ada.events(timeout=60))
+        silent = ada.events(timeout=0.05)
         ada.annotate("mine", "no news to me")
         thread = bob.annotate("his", "news")
         bob.resolve(thread)
         bob.flush()
-        assert [event.type for event in events] == ["new-text-chat", "updated-text-chat"]
+        assert [next(events).type for _ in range(2)] == ["new-text-chat", "updated-text-chat"]
+        ada.flush()
+        assert len(list(silent)) == 2, "it ends when nothing comes any more"
 
 
 def test_handlers_may_use_the_page_and_one_that_fails_stops_nothing(
@@ -175,7 +178,7 @@ def test_a_listener_that_is_no_server_is_as_good_as_none() -> None:
         page.annotate("quote", "why?")
         with pytest.raises(Offline):
             page.close(timeout=0.05)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
 
 
 def test_many_threads_may_use_one_page(server: PlainServer) -> None:

@@ -26,7 +26,7 @@ class Gate:
     def __call__(self, db, heads, commits):
         self.sizes.append(len(commits))
         self.reached.set()
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         return self.real(db, heads, commits)
 
     async def wait(self):

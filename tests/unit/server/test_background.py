@@ -27,7 +27,7 @@ class Work:
 
 async def test_the_group_ends_them_and_waits_until_they_have_ended():
     work = Work(), Work()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             background = Background(group)
             for each in work:
@@ -43,7 +43,7 @@ async def test_one_that_is_over_keeps_nobody():
     async def ring() -> None:
         done.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             background = Background(group)
             background.start(ring)

@@ -70,7 +70,7 @@ async def app() -> AsyncIterator[App]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - a pycrdt Doc has no event to await
             await anyio.sleep(0.001)
 

@@ -62,7 +62,7 @@ async def test_what_can_not_be_written_is_counted_still():
 
 
 async def test_a_server_that_stops_writes_what_it_has():
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with served() as app:
             trust = app.services.store.trust
             async with app.rooms.open(PAGE) as room:
