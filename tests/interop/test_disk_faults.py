@@ -132,4 +132,4 @@ def test_what_was_promised_outlives_power_cuts(
         disk.mount()
 
     for seed in (1, 2):
-        kept(crashed(yjs, server, seed, f"p{seed}", cut))
+        kept(crashed(yjs, server, seed, f"p{seed}", cut, least=4))

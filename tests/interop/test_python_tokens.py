@@ -154,7 +154,7 @@ def refused(page: Page) -> bool:
 def test_a_token_that_ends_ends_the_page_and_keeps_its_notes(
     url: str, sign: Callable[..., str]
 ) -> None:
-    page = crdt_chat.connect(url, PAGE, token=sign("ada", "--seconds", "2"))
+    page = crdt_chat.connect(url, PAGE, token=sign("ada", "--seconds", "6"))
     page.annotate("quote", "in time")
     page.flush()
     until(lambda: page.status == "closed")
@@ -171,14 +171,14 @@ def test_a_function_gives_fresh_tokens_on_the_live_connection(
     given: list[str] = []
 
     def fresh() -> str:
-        given.append(sign("ada", "--seconds", "4"))
+        given.append(sign("ada", "--seconds", "6"))
         return given[-1]
 
     with crdt_chat.connect(url, PAGE, "ada", token=fresh) as page:
         told: list[str] = []
         page.on("status", lambda event: told.append(event.detail))
         begun = time.monotonic()
-        until(lambda: time.monotonic() - begun > 5)  # longer than the first token lasts
+        until(lambda: time.monotonic() - begun > 7)  # longer than the first token lasts
         assert len(given) > 1
         page.annotate("quote", "with a fresh token")
         page.flush()
@@ -192,7 +192,7 @@ def test_a_token_that_has_ended_is_replaced_at_the_next_connection(
     given: list[str] = []
 
     def fresh() -> str:
-        given.append(sign("ada", "--seconds", "2"))
+        given.append(sign("ada", "--seconds", "6"))
         return given[-1]
 
     with crdt_chat.connect(url, PAGE, "ada", token=fresh) as page:

@@ -105,7 +105,7 @@ def test_an_open_tenant_with_a_key_knows_its_moderators(trusted):
 @pytest.mark.node
 def test_a_stock_y_websocket_comes_with_a_token_and_stays_away_when_it_ends(yjs, trusted):
     page, url = fresh("page"), trusted.running.ws("acme")
-    made, name = token(exp=time.time() + 3), fresh("a")
+    made, name = token(exp=time.time() + 8), fresh("a")
     offered = ["crdt-chat", f"crdt-chat.token.{token(user='bob')}"]
     ada = yjs.browser("ada", url, page, params={"token": made})
     bob = yjs.browser("bob", url, page, protocols=offered)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from crowd import Outcome, gathered
+from crowd import Outcome, Promised, gathered
 from server import RealServer
+from waiting import until
 from yjs_peer import YjsPeers
 
 LONGEST_S = 1.5
@@ -21,16 +22,24 @@ def kill(server: RealServer) -> None:
 
 
 def crashed(
-    peers: YjsPeers, server: RealServer, seed: int, page: str, crash: Crash = kill
+    peers: YjsPeers,
+    server: RealServer,
+    seed: int,
+    page: str,
+    crash: Crash = kill,
+    *,
+    least: int = 0,
 ) -> Outcome:
     """One round on a page of its own: write, crash, start again, look, and agree.
 
-    `server` runs before and after. The moment, and all that is written, come from the seed.
+    `server` runs before and after. The moment, and all that is written, come from the seed; but not before
+    so many things (`least`) were seen, acknowledged and told as events: a busy machine takes its time.
     """
     chance = Random(seed)
     with gathered(peers, server, page, chance) as crowd:
         crowd.begin()
         time.sleep(chance.uniform(0.0, LONGEST_S))
+        until(lambda: _fewest(crowd.promised()) >= least)
         crash(server)
         crowd.rest()
         crowd.watcher.wait(connected=False)
@@ -42,3 +51,7 @@ def crashed(
         crowd.meet()
         outcome.written = crowd.agree()
     return outcome
+
+
+def _fewest(promised: Promised) -> int:
+    return min(len(promised.seen), len(promised.acknowledged), len(promised.events))

@@ -78,6 +78,9 @@ class TcpProxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # What is aborted is closed in the loop's next turns.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -86,6 +89,8 @@ class TcpProxy:
         try:
             await self._serve(reader, near)
         finally:
+            # Also where it was ended before there was a link.
+            near.transport.abort()
             self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:

@@ -5,9 +5,6 @@ from entries import annotation, fresh
 from raw_client import RawClient
 from trusted import TrustedServer, token
 
-SOON_S = 1.0
-"""How soon somebody who may no longer be here is gone."""
-
 
 def hello(client: RawClient) -> dict:
     """The server's first words."""

@@ -98,7 +98,7 @@ def test_a_document_of_another_epoch_is_dropped_and_ones_own_notes_are_not(
 def test_a_network_that_goes_silent_is_noticed_and_survived(
     server: RealServer, place: Place, bob: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch_closely(monkeypatch, ping_s=0.2, pong_s=0.2)
+    watch_closely(monkeypatch, ping_s=0.2, pong_s=1.0)
     with through_a_proxy(server, place) as (proxy, ada):
         proxy.pause()
         thread = ada.annotate("quote", "into the void")
@@ -115,15 +115,17 @@ def test_a_network_that_goes_silent_is_noticed_and_survived(
 def test_a_slow_network_is_not_taken_for_a_dead_one(
     server: RealServer, place: Place, bob: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch_closely(monkeypatch, ping_s=1.0, pong_s=0.4)
+    # An idle line is given up after these two; for 400 kB on their way there is 25 s more.
+    watch_closely(monkeypatch, ping_s=0.5, pong_s=2.0)
     with through_a_proxy(server, place) as (proxy, ada):
         told: list[str] = []
         ada.on("status", lambda event: told.append(event.detail))
-        proxy.pause()
         with ada.batch():
             for number in range(200):
                 ada.annotate(str(number), "x" * 2000)
-        time.sleep(2.5)  # 400 kB may take 25 s; an idle line is given up 1.4 s after the last pong
+            # Not before: an idle line would be given up meanwhile.
+            proxy.pause()
+        time.sleep(4.0)
         assert told == ["online"]
         proxy.resume()
         ada.flush()

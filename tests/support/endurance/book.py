@@ -12,6 +12,9 @@ TENANT = "soak"
 SLOTS = 4
 """Pages in use at a time; each is erased after a while and another takes its place."""
 
+LONGER = 3
+"""How many times as long it goes on for what has not happened yet."""
+
 
 @dataclass(slots=True)
 class Sample:
@@ -32,13 +35,15 @@ class Book:
     """Everything that the people of a soak share.
 
     durable: per page, by the name of a comment, the number in its newest text that the server has
-    called durable. waits: seconds from a write to its sight elsewhere since the last sample. events:
-    (seconds, what) of each restart. quiet: no restarts now.
+    called durable. wanted: what must be counted, on a slow machine in more time. waits: seconds from a
+    write to its sight elsewhere since the last sample. events: (seconds, what) of each restart.
+    quiet: no restarts now.
     """
 
     server: RealServer
     rng: random.Random
     seconds: float
+    wanted: tuple[str, ...] = ()
     began: float = field(default_factory=time.monotonic)
     pages: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -57,8 +62,9 @@ class Book:
 
     @property
     def over(self) -> bool:
-        """Whether the time is up."""
-        return self.now >= self.seconds
+        """Whether the time is up, and all that was wanted has happened (or never will, it seems)."""
+        happened = all(self.counts[name] for name in self.wanted)
+        return self.now >= self.seconds * (1 if happened else LONGER)
 
     def new_page(self) -> str:
         """The name of a page that was never used."""

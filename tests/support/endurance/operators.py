@@ -23,7 +23,7 @@ async def restart(book: Book, pause: float) -> None:
     while not book.over:
         await asyncio.sleep(book.rng.uniform(0.6, 1.2) * pause)
         share = book.now / book.seconds
-        if (turn > 1 and CALM[0] < share < CALM[1]) or share > 0.97:
+        if (turn > 1 and CALM[0] < share < CALM[1]) or (turn > 1 and share > 0.97):
             continue
         async with book.restarting:
             book.serving.clear()

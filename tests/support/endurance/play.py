@@ -37,10 +37,13 @@ async def _play(book: Book, proxy: TcpProxy) -> None:
     await operators.check(book)
 
 
-def soak(folder: Path, seed: int, seconds: float) -> Book:
-    """Play for so long. Raises AssertionError for a traceback in the server's log, or a task's fault."""
+def soak(folder: Path, seed: int, seconds: float, wanted: tuple[str, ...] = ()) -> Book:
+    """Play for so long, and longer until all that is `wanted` was counted.
+
+    Raises AssertionError for a traceback in the server's log, or a task's fault.
+    """
     with running_server(folder, tenants=(TENANT,)) as server:
-        book = Book(server, random.Random(seed), seconds)
+        book = Book(server, random.Random(seed), seconds, wanted)
         with TcpProxy(server.port) as proxy:
             asyncio.run(_play(book, proxy))
     return book
@@ -54,7 +57,9 @@ def calm(book: Book) -> list[Sample]:
 
 
 def growth(book: Book) -> float:
-    """MiB of resident memory gained from the first to the last fifth of the calm."""
+    """MiB of resident memory gained from the first to the last fifth of the calm, 0 if there was none."""
     sizes = [one.memory for one in calm(book)]
+    if not sizes:
+        return 0.0
     fifth = max(1, len(sizes) // 5)
     return statistics.median(sizes[-fifth:]) - statistics.median(sizes[:fifth])

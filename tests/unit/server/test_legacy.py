@@ -224,7 +224,7 @@ async def test_an_address_is_slowed_down_then_refused_and_others_are_not(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("crdt_chat.server.pace.anyio.sleep", sleep)
+    monkeypatch.setattr("crdt_chat.server.web.pace.anyio.sleep", sleep)
     await pace.slow_down(ADA, "192.0.2.2")
     assert slept == [0.0]
 
