@@ -1,5 +1,6 @@
 """What readers flagged and moderators did, with reasons: rows beside the pages, erased with them."""
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Moderated(Protocol):
         user: str | None = None,
         entities: Sequence[str] = (),
     ) -> None:
-        """Remove entries: those by `user` or naming her, on `page` those of `entities` (none: all)."""
+        """Remove entries: by `user` or naming her as a word, on `page` of `entities` (none: all)."""
         ...
 
 
@@ -125,8 +126,8 @@ class ModerationTables(BesideTables):
         def work(db: sqlite3.Connection) -> None:
             gone = "DELETE FROM moderation WHERE tenant = ?"
             if user is not None:
-                named = " AND (user = ? OR instr(entity, ?) OR instr(reason, ?))"
-                db.execute(gone + named, (tenant, user, user, user))
+                db.execute(gone + " AND user = ?", (tenant, user))
+                _erase_naming(db, tenant, user)
             if page is None:
                 return
             if not entities:
@@ -137,6 +138,18 @@ class ModerationTables(BesideTables):
                 db.execute(gone + here, (tenant, page, entity, len(below), below))
 
         await self._writing(work)
+
+
+def _erase_naming(db: sqlite3.Connection, tenant: str, user: str) -> None:
+    """Remove what names a user as a word of its own: somebody called `a` is not in every reason."""
+    there = (
+        "SELECT id, entity, reason FROM moderation "
+        "WHERE tenant = ? AND (instr(entity, ?) OR instr(reason, ?))"
+    )
+    alone = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)")
+    rows = db.execute(there, (tenant, user, user)).fetchall()
+    named = [(number,) for number, *texts in rows if any(map(alone.search, texts))]
+    db.executemany("DELETE FROM moderation WHERE id = ?", named)
 
 
 def append(db: sqlite3.Connection, entry: ModerationEntry) -> int:

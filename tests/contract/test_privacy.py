@@ -110,6 +110,20 @@ async def test_moderation_goes_with_what_was_erased(kept, how, left):
     assert [one.entity for one in found] == left
 
 
+async def test_a_short_name_takes_no_words_of_others_with_it(kept):
+    kept, user = kept.moderation, "a"
+    reasons = ["a!", "ask a", "(a)", "a's words", "abuse", "spam, again", ""]
+    for one in (
+        *(did(entity="x1", reason=reason) for reason in reasons),
+        did("a"),
+        did(entity="ba"),
+    ):
+        await kept.note(one)
+    await kept.erase("t", user=user)
+    left = [(one.entity, one.reason) for one in await kept.of("t", "p")]
+    assert left == [("x1", "abuse"), ("x1", "spam, again"), ("x1", ""), ("ba", "")]
+
+
 @pytest.mark.parametrize(
     "parts",
     [
