@@ -9,7 +9,7 @@ Each folder uses only those below it (import-linter holds it), and has a map of 
     what must go       privacy                  erasure, export, retention
     who decides        admin moderation         tenants and revocations; flags and hiding
     HTTP               web                      what the JSON doors share; /demo, /healthz, /metrics
-    time and chance    clock stamps             the only modules that read the clock or draw ids
+    time and chance    clock stamps             the time of day and ids, read and drawn here alone
     a page, live       rooms                    judged, committed, and only then shown
     who may come       access                   from a request to a Grant
     bytes              sockets                  one TCP connection, its requests and WebSockets
