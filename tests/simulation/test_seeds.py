@@ -50,6 +50,8 @@ HAPPENS = (
     "refusals",
     "server writes",
     "big jobs",
+    "frames for moderators checked",
+    "worlds of bytes",
 )
 
 

@@ -162,6 +162,29 @@ PLANTS = (
         ],
     ),
     Plant(
+        "moderators are told before the commit",
+        [
+            (
+                "        await self._room.settled()\n        if notes is not",
+                "        if notes is not",
+            )
+        ],
+    ),
+    Plant(
+        "a place in the intake is never given back",
+        [("        self._keep(connection.whose, -1)\n", "")],
+    ),
+    Plant(
+        "who does not answer pings is never found",
+        [
+            (
+                '            self._tell({"type": "websocket.disconnect", "code": SILENT, "reason": reason})\n'
+                "            self._transport.abort()\n",
+                "            self.due = shared.next_ping(now)\n",
+            )
+        ],
+    ),
+    Plant(
         "what is discarded stays in the commit queue",
         [
             (

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -20,6 +21,7 @@ from crdt_chat.server.rooms.turn import Aside
 from .disk import Disk, Handle
 from .link import Link
 from .turns import SlowAside
+from .wire import Entrance, WireLink, Wires
 
 COMMIT_S, DRAIN_S, STOP_S = 1.5, 2.0, 5.0
 
@@ -53,11 +55,16 @@ def config_of(tenant: str, limits: Limits) -> Config:
 
 
 class Process:
-    """A running server. Everything in memory goes with it."""
+    """A running server. Everything in memory goes with it. wires: it can be reached by bytes."""
 
-    def __init__(self, disk: Disk, config: Config, clock: Clock, rng: Random) -> None:
+    def __init__(
+        self, disk: Disk, config: Config, clock: Clock, rng: Random, wires: Wires | None = None
+    ) -> None:
         self.handle = Handle(disk)
         self._config = config
+        self._wires = wires
+        self.entrance: Entrance | None = None
+        self._ports = itertools.count(1)
         self._clock = clock
         self._aside = SlowAside(rng, disk.counts)
         self._ids = seeded_ids(rng, clock)
@@ -85,18 +92,26 @@ class Process:
                     )
                     self.rooms = Rooms(services)
                     tasks.start_soon(self.rooms.housekeep)
+                    if self._wires is not None:
+                        self.entrance = Entrance(self.rooms, self._wires)
+                        tasks.start_soon(self.entrance.guard.run)
                     self._started.set()
                     await anyio.sleep_forever()
         except BaseException as fault:  # noqa: BLE001 - the test asks why the server has ended
             self.fault = fault
         finally:
             self.alive = False
+            self._started.set()
             self._over.set()
 
     def accept(self, link: Link, visit: Visit) -> None:
         """A connection has come in."""
         self._links[link] = None
-        self.tasks.start_soon(self._serve, link, visit)
+        if isinstance(link, WireLink):
+            assert self.entrance is not None
+            link.plug(self.entrance, visit, next(self._ports))
+        else:
+            self.tasks.start_soon(self._serve, link, visit)
 
     async def _serve(self, link: Link, visit: Visit) -> None:
         try:
@@ -113,8 +128,10 @@ class Process:
         self.alive = False
         for link in self._links:
             link.die()
+        served = [] if self.entrance is None else self.entrance.kill()
         self._scope.cancel()
         await self._over.wait()
+        await asyncio.gather(*served, return_exceptions=True)
 
     async def stop(self) -> None:
         """SIGTERM, as server/run.py and app.py do it."""

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -22,11 +23,13 @@ from simulation.room import content_of
 from crdt_chat.config import Limits
 from crdt_chat.errors import EpochChanged, Forbidden, Malformed, Restarting, TryLater
 from crdt_chat.identity import Grant, PageKey, Role
+from crdt_chat.server.access.revocations import Revocations
 from crdt_chat.server.connections.connection import Visit
 from crdt_chat.server.rooms import peer as peers
 from crdt_chat.server.rooms import snapshots
 from crdt_chat.server.rooms.loading import load_page
 from crdt_chat.server.rooms.services import Clock
+from crdt_chat.server.sockets import reading
 from store.records import Appended, EventRow, PageCommit, Rewrite
 
 from .checks import Durable, Watcher, check_leaving, differences
@@ -34,6 +37,7 @@ from .client import Client
 from .disk import Disk
 from .link import LOST, Link, Quality
 from .process import Process, config_of
+from .wire import WireLink, Wires
 
 TENANT = "t"
 EPOCH_MS = 1_750_000_000_000
@@ -97,6 +101,15 @@ class World:
         self.watchers: list[Watcher] = []
         self.quality = Quality(slowest=rng.choice([0.005, 0.05, 0.4]))
         self.writing = 0
+        self.wires = None
+        if rng.random() < 0.5:
+            self.counts["worlds of bytes"] += 1
+            roles = {(TENANT, user): role for user, role in CAST.items()}
+            ordinary, places = rng.choice([1 << 20, 30, 30]), rng.choice([1, 2])
+            self.wires = Wires(Revocations(roles=roles), ordinary, places)
+        # Each look at the CPU's time finds that so much has gone: sockets have to rest.
+        ticks, each = itertools.count(), rng.choice([0.0, 0.0005, 0.01])
+        reading.time = SimpleNamespace(thread_time=lambda: next(ticks) * each)
         # Snapshots are due after so many rows; few, so that they happen here.
         snapshots.ROWS = rng.choice([500, 12])
         snapshots.IDLE_ROWS = rng.choice([50, 1])
@@ -183,7 +196,7 @@ class World:
 
     async def boot(self) -> None:
         """Start a server where none runs."""
-        self.process = Process(self.disk, self.config, self.clock, self.rng)
+        self.process = Process(self.disk, self.config, self.clock, self.rng, self.wires)
         await self.process.start()
         self.watchers.clear()
         if self.rng.random() < 0.5:
@@ -220,7 +233,8 @@ class World:
         """A client dials: a link, or None where nobody answers."""
         if self.process is None or not self.process.alive:
             return None
-        link = Link(client, self.rng, self.quality, self.leaving)
+        kind = Link if self.wires is None else WireLink
+        link = kind(client, self.rng, self.quality, self.leaving)
         self.links[link] = client
         visit = Visit(
             self.where[client], client.grant, speaks_control=client.caps, watches=client.caps
@@ -346,13 +360,15 @@ class World:
                 for room in self.process.rooms
             ]
             assert not kept, f"a page nobody is on stays in memory: {kept}"
-            queue = self.process.rooms.services.queue
-            assert (queue.updates, queue.bytes) == (0, 0), "the commit queue leaks"
+            if self.wires is not None and self.process.entrance is not None:
+                free = self.process.entrance.intake._free
+                assert free == self.wires.places, f"{free} of {self.wires.places} places are free"
             assert self.process.rooms.services.states.bytes == 0, "the share of states leaks"
             tasks = [task for task in asyncio.all_tasks() if not task.done()]
-            # This one, the process, its housekeeping (one to keep time, one to put pages away), and
-            # the one that ends what it has in the background.
-            assert len(tasks) <= 5, f"tasks are left over: {tasks}"
+            # This one, the process, its housekeeping (one to keep time, one to put pages away), the
+            # one that ends what it has in the background, and the guard.
+            most = 5 if self.wires is None else 6
+            assert len(tasks) <= most, f"tasks are left over: {tasks}"
             await self.kill()
         for key in self.pages:
             handle = Process(self.disk, self.config, self.clock, self.rng).handle
@@ -367,7 +383,7 @@ def own_settings() -> Iterator[None]:
 
     Meanwhile the server logs nothing: it would tell of every fault that is injected.
     """
-    kept = snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE
+    kept = snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE, reading.time
     log = logging.getLogger("crdt_chat")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -375,4 +391,4 @@ def own_settings() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-        snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE = kept
+        snapshots.ROWS, snapshots.IDLE_ROWS, peers.LARGE_STATE, reading.time = kept
