@@ -133,6 +133,7 @@ def expected(line: Line, owner: Owner) -> bool:
     return line.where == "all" or owner.stored
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "line", LINES, ids=lambda line: " ".join((line.verb, *line.words)).replace(NAME, "T")
 )

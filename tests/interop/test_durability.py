@@ -124,16 +124,16 @@ def test_a_refusal_is_told_with_key_rule_and_reason(server: RealServer) -> None:
     ],
 )
 def test_a_malformed_frame_is_closed_with_its_code(
-    server: RealServer, frame: bytes, code: int
+    small: RealServer, frame: bytes, code: int
 ) -> None:
-    with raw_client(server.ws(), "p", "eve") as eve:
+    with raw_client(small.ws(), "p", "eve") as eve:
         eve.handshake()
         eve.send(frame)
         assert eve.closed() == code
 
 
-def test_a_text_frame_is_closed_with_4400(server: RealServer) -> None:
-    with raw_client(server.ws(), "p", "eve") as eve:
+def test_a_text_frame_is_closed_with_4400(small: RealServer) -> None:
+    with raw_client(small.ws(), "p", "eve") as eve:
         eve.handshake()
         eve.socket.send("{}")
         assert eve.closed() == 4400

@@ -14,7 +14,7 @@ from yjs_peer import YjsPeers
 HISTORIES = int(os.environ.get("CRDT_CHAT_HISTORIES", "300"))
 PARTS = 10
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.node, pytest.mark.no_cover, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -9,7 +9,7 @@ import pytest
 from traffic.line import crowds
 from yjs_peer import require_node
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.node, pytest.mark.no_cover, pytest.mark.timeout(300)]
 
 UPDATES = 8_000
 ODDITIES = (

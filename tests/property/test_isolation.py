@@ -67,6 +67,7 @@ def test_in_the_pages_of_a_token_only_a_star_stands_for_anything_else(page, patt
     assert grant.covers(PageKey("t", page)) is bool(re.fullmatch(wanted, page, re.DOTALL))
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -93,6 +94,7 @@ async def test_the_store_keeps_hostile_names_apart(tmp_path_factory, pairs):
 TENANTS = ("a:b", "a", "a/b", "a%2Fb", "..", "A", "а", "á", "x" * 64, "'; --", "🦉", "*")
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 async def test_what_is_written_at_one_tenant_is_told_by_no_other():
     """Every endpoint that takes names, on open tenants: only a flag can name tenants like these."""

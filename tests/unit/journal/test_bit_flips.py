@@ -17,6 +17,7 @@ from store.errors import Quarantined
 SEEDS = range(1, 41)
 
 
+@pytest.mark.no_cover
 def test_every_flipped_bit_is_noticed_or_harmless(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -62,6 +62,7 @@ def silently_wrong(answers: dict[Any, Any], truth: dict[Any, Any]) -> list[Any]:
     return [key for key in wrong if answers[key] != truth[key]]
 
 
+@pytest.mark.no_cover
 async def test_a_hundred_flipped_bits_are_all_noticed(path):
     """Flips are drawn from the whole file until a hundred of them did some damage."""
     await fill(path)

@@ -148,6 +148,7 @@ def comparable(answer):
     return [Failed if isinstance(part, Failed) else part for part in listed]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(12))
 async def test_both_stores_say_the_same(path, seed):
     history, memory, sqlite = History(seed), MemoryStore(), open_store(path)

@@ -31,6 +31,7 @@ def test_panics_are_refused(data: bytes, sync: str) -> None:
     assert page.state()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("part", range(PARTS))
 def test_hostile_bytes_harm_nobody(part: int) -> None:
     """10,000 each, 2,000 of them for every role: malformed or judged, never a failure of the page."""

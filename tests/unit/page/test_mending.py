@@ -284,6 +284,7 @@ class World:
                 assert person.content() == expected, person.grant.user
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(40))
 def test_a_rollback_mends_and_nothing_forbidden_happens(seed: int) -> None:
     world = World(seed)

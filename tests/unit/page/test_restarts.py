@@ -138,6 +138,7 @@ def outcome(page: Page, data: bytes, sync: Any, hand: Hand) -> Verdict | None:
         return None
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(60))
 def test_a_restart_at_any_step_changes_nothing(seed: int) -> None:
     chaos = Chaos(seed)
@@ -201,6 +202,7 @@ def test_gcs_of_two_repairs_side_by_side_come_back_apart() -> None:
     assert grant("eve").user == "eve"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(30))
 def test_a_page_that_rests_at_every_step_judges_like_one_that_never_does(seed: int) -> None:
     chaos = Chaos(seed)

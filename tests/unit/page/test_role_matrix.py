@@ -199,6 +199,7 @@ class Trial:
             assert self.eve.content() == content(self.page), cell
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("sync", SYNCS)
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 def test_the_table(base: Base, role: Role, sync: Sync) -> None:

@@ -76,6 +76,7 @@ def accept(arrival: Arrival, index: Index) -> None:
     learn(arrival, index)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(150))
 def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
     world = World(random.Random(seed))
@@ -124,6 +125,7 @@ def test_the_rightmost_leaf_is_what_yjs_shows(seed: int) -> None:
             assert (was.root, was.name) == (is_now.root, is_now.name)
 
 
+@pytest.mark.no_cover
 def test_a_long_branch_is_looked_up_without_walking_it() -> None:
     """50,000 overwrites by two clients in turn, then 50,000 late siblings deep in the branch: no n^2.
 

@@ -15,6 +15,7 @@ TRIES = 3
 """A busy machine lets the loop's thread wait while another of ours works: the least of three is ours."""
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_nine_thousand_threads_written_offline_do_not_hold_the_loop(tmp_path: Path) -> None:
