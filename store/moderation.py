@@ -52,6 +52,10 @@ class Moderated(Protocol):
         """What one user flagged or did, on all pages of the tenant, oldest first."""
         ...
 
+    async def naming(self, tenant: str, user: str) -> list[ModerationEntry]:
+        """What on all pages of the tenant names a user, as a word, oldest first."""
+        ...
+
     async def flagged(self, tenant: str, answers: Sequence[str]) -> list[ModerationEntry]:
         """The flags on all pages of the tenant that none of these actions has answered since."""
         ...
@@ -97,6 +101,10 @@ class ModerationTables(BesideTables):
         """The entries of one user."""
         return await self._find(" AND user = ? ORDER BY id", (tenant, user))
 
+    async def naming(self, tenant: str, user: str) -> list[ModerationEntry]:
+        """The entries that name a user."""
+        return await self._reading(lambda db: _naming(db, tenant, user))
+
     async def flagged(self, tenant: str, answers: Sequence[str]) -> list[ModerationEntry]:
         """The flags that wait."""
         later = (
@@ -127,7 +135,8 @@ class ModerationTables(BesideTables):
             gone = "DELETE FROM moderation WHERE tenant = ?"
             if user is not None:
                 db.execute(gone + " AND user = ?", (tenant, user))
-                _erase_naming(db, tenant, user)
+                named = [(entry.id,) for entry in _naming(db, tenant, user)]
+                db.executemany("DELETE FROM moderation WHERE id = ?", named)
             if page is None:
                 return
             if not entities:
@@ -140,16 +149,12 @@ class ModerationTables(BesideTables):
         await self._writing(work)
 
 
-def _erase_naming(db: sqlite3.Connection, tenant: str, user: str) -> None:
-    """Remove what names a user as a word of its own: somebody called `a` is not in every reason."""
-    there = (
-        "SELECT id, entity, reason FROM moderation "
-        "WHERE tenant = ? AND (instr(entity, ?) OR instr(reason, ?))"
-    )
+def _naming(db: sqlite3.Connection, tenant: str, user: str) -> list[ModerationEntry]:
+    """What names a user as a word of its own: somebody called `a` is not in every reason."""
+    there = " AND (instr(entity, ?) OR instr(reason, ?)) ORDER BY id"
+    rows = [ModerationEntry(*row) for row in db.execute(_SELECT + there, (tenant, user, user))]
     alone = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)")
-    rows = db.execute(there, (tenant, user, user)).fetchall()
-    named = [(number,) for number, *texts in rows if any(map(alone.search, texts))]
-    db.executemany("DELETE FROM moderation WHERE id = ?", named)
+    return [entry for entry in rows if alone.search(entry.entity) or alone.search(entry.reason)]
 
 
 def append(db: sqlite3.Connection, entry: ModerationEntry) -> int:

@@ -169,12 +169,13 @@ def _digests(kept: Kept, test: _Test) -> set[str]:
 
 
 def _unnamed(kept: Kept, user: str) -> Kept:
-    """Nobody in particular where the user is named."""
+    """Nobody in particular where the user is named; reasons that she gave, or that name her, go."""
+    named = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)").search
     held = {
         name: {
             **value,
             "by": ERASED if value["by"] == user else value["by"],
-            "reason": "" if user in value["reason"] else value["reason"],
+            "reason": "" if value["by"] == user or named(value["reason"]) else value["reason"],
             "content": [_anonymous(*entry, user=user) for entry in value["content"]],
         }
         for name, value in kept.held.items()

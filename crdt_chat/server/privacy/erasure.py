@@ -153,7 +153,11 @@ class Erasure:
     async def _pages(self, tenant: str, wanted: Wanted) -> list[str]:
         services = self._rooms.services
         if wanted.user is not None:
-            return await services.store.pages_naming(tenant, *traces_of(wanted.user))
+            store, user = services.store, wanted.user
+            # The reason of what is hidden lies with it; what else names her there needs no rewriting.
+            reasons = await store.moderation.naming(tenant, user)
+            hidden = {entry.page for entry in reasons if entry.action == "hide"}
+            return sorted(hidden.union(await store.pages_naming(tenant, *traces_of(user))))
         page = wanted.page or ""
         if (tenant, page) not in await services.store.heads([(tenant, page)]):
             raise NotFound("there is no such page")

@@ -69,6 +69,30 @@ async def test_reasons_go_with_what_they_are_about(app, tmp_path, wanted):
             assert words.encode() not in path.read_bytes(), (path, words)
 
 
+async def hidden(app: App) -> dict[str, tuple[str, str]]:
+    """Who hid what, and why, as moderators are told."""
+    verbs = Moderation(app.rooms, app.services.store.moderation)
+    found = (await verbs.overview(KEY, MOD))["hidden"]
+    return {entity: (held["by"], held["reason"]) for entity, held in found.items()}
+
+
+async def test_a_reason_that_names_the_erased_goes_from_what_is_hidden_too(app, tmp_path):
+    """Also where nothing else of the page is hers or names her."""
+    verbs = Moderation(app.rooms, app.services.store.moderation)
+    await verbs.act(KEY, MOD, Request("hide", "b1", "carl-7 asked for it"))
+    await app.erasure.erase(OPERATOR, "open", Wanted(user="carl-7"))
+    assert await hidden(app) == {"a1": ("mod", "quotes-three"), "b1": ("mod", "")}
+    assert all(b"carl-7" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_the_reasons_of_an_erased_moderator_go_from_what_is_hidden_too(app, tmp_path):
+    await app.erasure.erase(OPERATOR, "open", Wanted(user="mod"))
+    assert await hidden(app) == {"a1": ("erased", "")}
+    gone = (b"quotes-three", b"stays-two", b"stays-three")
+    for path in tmp_path.iterdir():
+        assert not [words for words in gone if words in path.read_bytes()], path
+
+
 async def test_they_go_again_when_an_older_backup_is_restored(app, tmp_path):
     await app.services.store.backup(tmp_path / "backup.db")
     await app.erasure.erase(OPERATOR, "open", Wanted(user="ada"))
