@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from crdt_chat.page.lib0 import read_any, read_client, read_uint
+from crdt_chat.page.lib0 import read_uint
 from crdt_chat.page.order import cut
 from crdt_chat.page.skipping import skip_any
 from crdt_chat.page.update import (
-    ANY,
     DELETED,
     GC,
     ORIGIN,
@@ -14,19 +13,9 @@ from crdt_chat.page.update import (
     read_struct,
     written,
 )
-from crdt_chat.page.verdict import Json
 
-_KIND: Final = 31
-
-
-def has_value(cell: bytes) -> bool:
-    """Whether it is an item with a value; else it is one without, or a Gc."""
-    return cell[0] & _KIND == ANY
-
-
-def value_of(cell: bytes) -> Json:
-    """The value of an item that has just one."""
-    return read_any(cell, _head(cell) + 1)[0]
+KIND: Final = 31
+"""The bits of a struct's first byte that tell what it holds: ANY for a value, else it has none."""
 
 
 def joins(cell: bytes, last: bytes, client: int, clock: int) -> bool:
@@ -34,15 +23,15 @@ def joins(cell: bytes, last: bytes, client: int, clock: int) -> bool:
 
     So are two Gcs, and two tombstones of which one hangs on the other's last unit.
     """
-    if last[0] & _KIND == DELETED:
+    if last[0] & KIND == DELETED:
         above = encoded_uint(client) + encoded_uint(clock - 1)
         return bool(cell[0] & ORIGIN) and cell.startswith(above, 1)
     return last[0] == cell[0] == GC
 
 
-def tombstone(cell: bytes) -> bytes:
-    """The same item, of one unit, without its value."""
-    return bytes((cell[0] & ~_KIND | DELETED,)) + cell[1 : _head(cell)] + b"\x01"
+def without_value(first: int) -> int:
+    """The first byte of the same item without its value: all of it up to its length stays as it is."""
+    return first & ~KIND | DELETED
 
 
 def extended(cell: bytes, length: int, more: int) -> bytes:
@@ -55,11 +44,13 @@ def rest_of(cell: bytes, client: int, first: int, clock: int) -> bytes:
     return written(cut(read_struct(cell, client, first, skip_any), clock))
 
 
-def _head(cell: bytes) -> int:
-    """Where the content of an item begins: its length."""
-    if cell[0] & ORIGIN:
-        return read_client(cell, 1)[2]
-    at = 2
+def content_at(cell: bytes | bytearray, start: int) -> int:
+    """Where the content of the item that begins at `start` begins: its length."""
+    at = start + 1
+    if cell[start] & ORIGIN:
+        at = read_uint(cell, at)[1]
+        return read_uint(cell, at)[1]
+    at += 1
     for _name in ("root", "name"):
         size = cell[at]
         at += 1

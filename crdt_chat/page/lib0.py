@@ -46,7 +46,7 @@ class Undefined:
 UNDEFINED: Final = Undefined()
 
 
-def read_uint(data: bytes, at: int) -> tuple[int, int]:
+def read_uint(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """A variable length integer in its shortest form, at most 2^53 - 1."""
     first = data[at]
     if first < 128:

@@ -8,7 +8,7 @@ from pycrdt import Doc, Map
 
 from crdt_chat.errors import Malformed, PageBroken, UpdateBroken
 from crdt_chat.identity import Role
-from crdt_chat.page.document import Column
+from crdt_chat.page.column import Column
 from crdt_chat.page.limits import PageLimits
 from crdt_chat.page.merge import merge, merged
 from crdt_chat.page.page import RESERVED, Page
