@@ -15,6 +15,7 @@ from crdt_chat.server.admin.administration import Caller
 from crdt_chat.server.privacy.erasure import traces_of
 from crdt_chat.server.privacy.rewriting import kept_in
 from crdt_chat.server.rooms.services import Services
+from store.moderation import ModerationEntry
 from store.records import EventRow, LogRow, StoredPage
 from store.tenants import AuditEntry, AuditWanted
 
@@ -37,21 +38,15 @@ class Export:
         if not isinstance(user, str) or not is_user(user):
             raise Malformed("`user` is a user id")
         pages = await services.store.pages_naming(tenant, *traces_of(user))
+        notes = services.store.moderation
         found = {
             "tenant": tenant,
             "user": user,
             "at": services.clock.now(),
             "pages": {page: await self._of_page(PageKey(tenant, page), user) for page in pages},
-            "moderation": [
-                {
-                    "page": e.page,
-                    "at": e.at,
-                    "action": e.action,
-                    "entity": e.entity,
-                    "reason": e.reason,
-                }
-                for e in await services.store.moderation.by(tenant, user)
-            ],
+            "moderation": [_noted(entry) for entry in await notes.by(tenant, user)],
+            # Who said it is not hers to know.
+            "named": [_noted(e) for e in await notes.naming(tenant, user) if e.user != user],
             "role": await self._role(tenant, user),
             "audit": [_told(entry) async for entry in self._audit(tenant, user)],
         }
@@ -128,6 +123,16 @@ def _version(row: LogRow) -> dict[str, Any]:
         for value in struct.values
     ]
     return {"at": row.at, "values": values}
+
+
+def _noted(entry: ModerationEntry) -> dict[str, Any]:
+    return {
+        "page": entry.page,
+        "at": entry.at,
+        "action": entry.action,
+        "entity": entry.entity,
+        "reason": entry.reason,
+    }
 
 
 def _told(entry: AuditEntry) -> dict[str, Any]:

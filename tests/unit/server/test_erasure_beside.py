@@ -10,6 +10,7 @@ from crdt_chat.server.app import App, build
 from crdt_chat.server.moderation.moderation import Moderation, Request
 from crdt_chat.server.privacy.erasure import Wanted
 from crdt_chat.server.privacy.erasure_log import ErasureLog
+from crdt_chat.server.privacy.export import Export
 from store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +84,19 @@ async def test_a_reason_that_names_the_erased_goes_from_what_is_hidden_too(app, 
     await app.erasure.erase(OPERATOR, "open", Wanted(user="carl-7"))
     assert await hidden(app) == {"a1": ("mod", "quotes-three"), "b1": ("mod", "")}
     assert all(b"carl-7" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_an_export_has_the_reasons_that_name_her_and_not_whose_they_are(app):
+    verbs = Moderation(app.rooms, app.services.store.moderation)
+    await verbs.flag(KEY, ADA, Request("flag", "b1", "carl-7 told me"))
+    await verbs.act(KEY, MOD, Request("dismiss", "b1", "carl-77 did not"))
+    export = Export(app.services)
+    found = await export.of_user(OPERATOR, "open", "carl-7")
+    [named] = found["named"]
+    assert (named["page"], named["entity"], named["reason"]) == ("p", "b1", "carl-7 told me")
+    assert found["moderation"] == []
+    assert "ada" not in str(found)
+    assert (await export.of_user(OPERATOR, "open", "ada"))["named"] == []
 
 
 async def test_the_reasons_of_an_erased_moderator_go_from_what_is_hidden_too(app, tmp_path):
