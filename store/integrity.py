@@ -60,6 +60,8 @@ def _seals(db: sqlite3.Connection, report: Report) -> None:
         with _noting(report):
             if not seals.holds(db, table):
                 _add(report, None, f"the table {table} does not verify")
+    for name in seals.strangers(db):
+        _add(report, None, f"the seal named {name} is of no table")
 
 
 def _orphans(db: sqlite3.Connection, report: Report) -> None:

@@ -181,7 +181,7 @@ def _tables(db: sqlite3.Connection) -> Iterator[str]:
 def _rows(db: sqlite3.Connection, table: str) -> Any:
     try:
         return sorted(map(repr, db.execute(f"SELECT * FROM {table}")))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         return str(error)
 
 
@@ -225,7 +225,8 @@ def played(content: bytes, truth: Answers, rows: dict[str, Any], path: Path, see
     path.write_bytes(flipped)
     try:
         same = rows_of(path) == rows
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        # Its message may quote bytes that are no UTF-8 any more.
         same = False
     try:
         said, problems = anyio.run(examine, path)

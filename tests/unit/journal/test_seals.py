@@ -92,6 +92,24 @@ async def test_an_operator_may_have_the_rows_believed_as_they_are(trusted):
     await opened.close()
 
 
+async def test_a_seal_that_a_flipped_bit_gave_another_name_is_noticed(trusted):
+    """The table was believed as it was, and sealed anew: what a bit had changed in it before, too."""
+    db = sqlite3.connect(trusted, isolation_level=None)
+    db.execute("UPDATE seal SET name = 'tenant_zole' WHERE name = 'tenant_role'")
+    with pytest.raises(Damaged, match=r"tenant_role does not verify.*tenant_zole"):
+        open_store(trusted)
+    db.execute("DELETE FROM seal WHERE name = 'tenant_zole'")
+    open_store(trusted)._close()
+    db.execute("UPDATE seal SET name = 'usagd' WHERE name = 'usage'")
+    db.close()
+    opened = open_store(trusted)
+    assert [problem.what for problem in (await opened.integrity()).problems] == [
+        "the table usage does not verify",
+        "the seal named usagd is of no table",
+    ]
+    await opened.close()
+
+
 def test_every_table_without_checks_of_its_own_is_sealed(path):
     """Whoever adds a table decides how its damage is noticed."""
     open_store(path)._close()
