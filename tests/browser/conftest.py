@@ -7,6 +7,7 @@ import pytest
 from demo_window import ARGUMENTS, DemoWindow
 from playwright.sync_api import Browser, sync_playwright
 from server import RealServer, server, start_server
+from waiting import PATIENCE_S
 
 __all__ = ["browser", "reader", "server", "start_server"]
 
@@ -19,7 +20,9 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium. One per module: a running Playwright keeps asyncio tests from running."""
     path = next(found for name in CHROMIUMS if (found := shutil.which(name)))
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=ARGUMENTS, timeout=PATIENCE_S * 1000
+        )
         yield chromium
         chromium.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from demo_window import NARROW, DemoWindow
+from waiting import PATIENCE_S
 
 AXE = Path(__file__).parents[2] / "widget" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -33,7 +34,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     http, _, fragment = next(links).partition("/demo#")
     yield Demo(http, fragment)
     running.terminate()
-    running.communicate(timeout=20)
+    running.communicate(timeout=PATIENCE_S)
 
 
 def flag(window: DemoWindow, comment: str, reason: str) -> None:
