@@ -27,7 +27,7 @@ def reading_ms(batch: bytes) -> float:
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_nine_thousand_threads_written_offline_do_not_hold_the_loop(tmp_path: Path) -> None:
     seed = random.Random(1)
     batch = offline_batch(seed, threads=9_000, replies=0, body=200)
