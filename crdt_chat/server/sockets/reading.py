@@ -191,8 +191,7 @@ class Reading(asyncio.Protocol, ABC):
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-        if self._waits:
-            self._leave()
+        self._let_go_of_the_rest()
         if not self._transport.is_closing():
             if self._transport.can_write_eof():
                 # Who waits for our end before her own has it.

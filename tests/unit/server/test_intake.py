@@ -220,6 +220,35 @@ def test_who_is_refused_gives_the_place_back_before_she_has_taken_what_is_queued
     run(main)
 
 
+def test_who_is_told_to_go_in_the_middle_of_a_message_keeps_no_place_while_it_is_dropped() -> None:
+    async def main() -> None:
+        intake, closing = place(), asyncio.Event()
+
+        async def app(_scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await closing.wait()
+            await send({"type": "websocket.close", "code": 4401})
+
+        served = Served(app, intake)
+        served.socket.data_received(HEAD)
+        await turn()
+        served.socket.expect(10**6, ("acme", "eve"))
+        whole = Frame(Opcode.BINARY, bytes(200_000)).serialize(mask=True)
+        served.socket.data_received(whole[:6_000])
+        assert free(intake) == 0
+        closing.set()
+        await turn()
+        # She goes on sending: once it is more than a stranger may, nothing of it is kept.
+        for at in range(6_000, 86_000, 8_000):
+            served.socket.data_received(whole[at : at + 8_000])
+        assert served.wire.ended
+        assert not served.wire.closing
+        assert free(intake) == 1
+
+    run(main)
+
+
 def test_patience_is_for_what_is_outstanding_not_for_the_judge() -> None:
     async def main() -> None:
         intake, slow = Intake(20_000, 10_000, patience_s=0.05), Judge()
