@@ -72,6 +72,11 @@ class Moderated(Protocol):
         ...
 
 
+_LETTER = r"[0-9A-Za-z_\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]"
+"""What makes another word of an id that it touches: letters of scripts that put spaces between words, and
+nothing on names. "ada의" and "用户ada的" name ada, "adam" does not; page/erasure.py has the same.
+"""
+
 _COLUMNS = "tenant, page, at, user, action, entity, reason"
 _INSERT = f"INSERT INTO moderation ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS}, id FROM moderation WHERE tenant = ?"  # noqa: S608
@@ -153,7 +158,7 @@ def _naming(db: sqlite3.Connection, tenant: str, user: str) -> list[ModerationEn
     """What names a user as a word of its own: somebody called `a` is not in every reason."""
     there = " AND (instr(entity, ?) OR instr(reason, ?)) ORDER BY id"
     rows = [ModerationEntry(*row) for row in db.execute(_SELECT + there, (tenant, user, user))]
-    alone = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)")
+    alone = re.compile(rf"(?<!{_LETTER}){re.escape(user)}(?!{_LETTER})")
     return [entry for entry in rows if alone.search(entry.entity) or alone.search(entry.reason)]
 
 

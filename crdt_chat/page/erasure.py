@@ -29,6 +29,11 @@ _Test: TypeAlias = Callable[[str, str, Json], bool]
 ERASED: Final = "erased"
 """The user id under which what an erased person did to others' content stays in force."""
 
+_LETTER: Final = r"[0-9A-Za-z_\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]"
+"""What makes another word of an id that it touches, as in store/moderation.py: letters of scripts that put
+spaces between words, and nothing on names (Chinese and Japanese do not, Korean, Arabic and Hebrew do).
+"""
+
 _MENTION: Final = re.compile(r"@\[([^\]\n]*)\]\(([^)\n]*)\)")
 
 
@@ -170,7 +175,7 @@ def _digests(kept: Kept, test: _Test) -> set[str]:
 
 def _unnamed(kept: Kept, user: str) -> Kept:
     """Nobody in particular where the user is named; reasons that she gave, or that name her, go."""
-    named = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)").search
+    named = re.compile(rf"(?<!{_LETTER}){re.escape(user)}(?!{_LETTER})").search
     held = {
         name: {
             **value,

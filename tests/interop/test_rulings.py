@@ -9,6 +9,7 @@ import pytest
 from entries import deletion, thread
 from raw_client import RawClient
 from trusted import TrustedServer, token, trusted
+from waiting import PATIENCE_S
 from yjs_peer import YjsPeers
 
 import crdt_chat
@@ -86,7 +87,9 @@ def test_the_reason_of_what_was_put_back_is_told_by_every_interface(
         frame = on_the_wire(socket, len(SAID))
         assert short(frame["rulings"]) == done[::-1]
         desk.wait(control={"rulings": frame["rulings"]})
-        while (watched := news.get(timeout=20)) is None or len(watched["rulings"]) < len(SAID):
+        while (watched := news.get(timeout=PATIENCE_S)) is None or len(watched["rulings"]) < len(
+            SAID
+        ):
             pass
         assert short(watched["rulings"]) == done[::-1]
         assert short(program.moderation()["log"], "user") == done

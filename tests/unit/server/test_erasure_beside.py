@@ -86,6 +86,28 @@ async def test_a_reason_that_names_the_erased_goes_from_what_is_hidden_too(app, 
     assert all(b"carl-7" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
+NAMING = (
+    "ask carl-7.",
+    "用户carl-7的评论",
+    "carl-7さん",
+    "carl-7가 썼다",
+    "יש לcarl-7",
+    "É carl-7, não?",
+)
+OTHERS = ("carl-77", "carl-7ić", "_carl-7", "écarl-7", "Карлcarl-7")
+
+
+@pytest.mark.parametrize("reason", [*NAMING, *OTHERS])
+async def test_an_id_is_a_word_as_the_script_around_it_has_words(app, reason):
+    """In what is noted beside the page and in what is hidden with it alike."""
+    verbs = Moderation(app.rooms, app.services.store.moderation)
+    await verbs.act(KEY, MOD, Request("hide", "b1", reason))
+    await app.erasure.erase(OPERATOR, "open", Wanted(user="carl-7"))
+    stays = reason in OTHERS
+    assert (reason in await reasons(app)) == stays
+    assert (await hidden(app))["b1"] == ("mod", reason if stays else "")
+
+
 async def test_an_export_has_the_reasons_that_name_her_and_not_whose_they_are(app):
     verbs = Moderation(app.rooms, app.services.store.moderation)
     await verbs.flag(KEY, ADA, Request("flag", "b1", "carl-7 told me"))
