@@ -6,6 +6,7 @@ What a test counts with `record_property(name, number)` is added up and shown th
 import os
 import shutil
 import sys
+import threading
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -62,6 +63,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name, needs in missing().items():
         if item.get_closest_marker(name):
             pytest.skip(f"needs {needs}")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Run what is marked `no_cover` untraced: under xdist the pause of pytest-cov leaves a tracer."""
+    tracers = sys.gettrace(), threading.gettrace()
+    if not item.get_closest_marker("no_cover") or tracers == (None, None):
+        return (yield)
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracers[0])
+        threading.settrace(tracers[1])
 
 
 @pytest.hookimpl(wrapper=True)
