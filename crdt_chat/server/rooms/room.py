@@ -86,7 +86,8 @@ class Room:
         self._admission = Admission(self.key, loaded, self.archive, self.turn, self.services)
         self.states.clear()
         self._commits.restart(loaded.seq)
-        self.services.moderators.changed(self.key)
+        # A commit that was said to have failed may stand, with what was noted in it.
+        self.services.moderators.noted(self.key)
 
     @property
     def dirty(self) -> bool:

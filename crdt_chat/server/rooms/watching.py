@@ -25,10 +25,6 @@ class Watching(Protocol):
         """A commit of this page is durable."""
         ...
 
-    def changed(self, key: PageKey) -> None:
-        """Something on this page has changed, and is durable."""
-        ...
-
     def noted(self, key: PageKey) -> None:
         """Somebody flagged something on this page, or a moderator did something; it is durable."""
         ...

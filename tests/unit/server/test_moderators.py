@@ -158,6 +158,23 @@ def test_a_ruling_is_noted_if_and_only_if_it_is_durable(action: str) -> None:
     at_a_site(story)
 
 
+def test_who_is_here_is_told_of_a_ruling_whose_commit_was_only_said_to_have_failed() -> None:
+    """What was noted had been read before, and was not read anew with the page (simulated seed 421314)."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        site.disk.lies = 1.0
+        with pytest.raises(TryLater):
+            await act(site, "close", "page", "enough")
+        site.disk.lies = 0.0
+        frame = await told(mod, counts=counts(closed=1, rulings=1))
+        assert [entry["reason"] for entry in frame["closed"] + frame["rulings"]] == ["enough"] * 2
+
+    at_a_site(story)
+
+
 async def noted(site: Site) -> list[tuple[str, str]]:
     entries = await site.disk.kept.moderation.of("t", KEY.page)
     return [(entry.action, entry.reason) for entry in entries]
