@@ -26,6 +26,14 @@ class CountingConnection(ClientConnection):
         self.received += len(data)
         super().data_received(data)
 
+    def eof_received(self) -> None:
+        """The server has ended (asyncio.Protocol): what it has not taken it does not want any more.
+
+        Left to itself the transport would send that first, and then fail when the library aborts it.
+        """
+        super().eof_received()
+        self.transport.abort()
+
     async def send_frame(self, frame: bytes) -> None:
         """Send one binary message. Raises ConnectionClosed."""
         self.sent += len(frame)

@@ -1,16 +1,19 @@
 """What the rules of a page refuse to a Python program, which goes on; honest writes beside it survive."""
 
+import contextlib
 import random
 from typing import Any
 
 import pytest
 from python_pages import SECRET, Place, client_id, force, roots, sync
-from server import RealServer
+from server import RealServer, StartServer
+from waiting import PATIENCE_S
 
 import crdt_chat
 from crdt_chat.client.model import Annotation
 from crdt_chat.client.page import Page
 from crdt_chat.client.replica import Operation
+from crdt_chat.errors import CrdtChatError, TooLarge
 
 
 def test_a_deleted_thread_is_gone_with_all_below_it_and_a_late_reply_does_no_harm(
@@ -118,3 +121,23 @@ def _forbidden(chance: random.Random, thread: Annotation) -> list[Operation]:
             [("page", "title", SECRET)],
         ]
     )
+
+
+def test_a_batch_that_is_too_large_is_told_and_keeps_what_was_written(
+    start_server: StartServer,
+) -> None:
+    """The server reads on and drops it, so that its code arrives: the end comes while she still sends."""
+    server = start_server(arguments=["--set", "limits.first_batch_bytes=1100000"])
+    address = server.http.replace("http", "ws", 1)
+    page = crdt_chat.connect(address, page="demo/too-large", user="ada")
+    try:
+        # Said at the end of it, or later where the machine is slow.
+        with contextlib.suppress(CrdtChatError), page.offline():
+            for number in range(1_500):
+                page.annotate(f"quote {number}", "x" * 9_000)
+        with pytest.raises(TooLarge):
+            page.flush(PATIENCE_S)
+        assert len(page.annotations) == 1_500
+    finally:
+        with pytest.raises(TooLarge):
+            page.close(PATIENCE_S)
