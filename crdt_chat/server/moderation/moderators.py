@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from crdt_chat.errors import TryLater
+from crdt_chat.errors import PageBroken, TryLater
 from crdt_chat.identity import PageKey
 from crdt_chat.page.page import Page
 from crdt_chat.page.powers import POWERS
@@ -117,6 +117,10 @@ class _Desk:
                 self._last = clock.monotonic()
                 try:
                     await self._tell_now()
+                except PageBroken as fault:
+                    # As whoever else comes across it: once it is loaded again all of them are told.
+                    self._room.break_down(fault)
+                    await anyio.sleep(AGAIN_S)
                 except (TryLater, StoreError):
                     # The page is being rebuilt, or the disk does not answer: nothing is lost by waiting.
                     await anyio.sleep(AGAIN_S)

@@ -158,6 +158,21 @@ def test_a_ruling_is_noted_if_and_only_if_it_is_durable(action: str) -> None:
     at_a_site(story)
 
 
+def test_a_moderator_who_comes_across_a_broken_page_is_told_once_it_is_loaded_again() -> None:
+    """Nobody else had touched it, and she was told nothing until something changed (seed 422175)."""
+
+    async def story(site: Site) -> None:
+        await site.write("a1")
+        mod = site.dial(MOD, watches=True)
+        await told(mod, counts=counts())
+        site.room.page._being.broken = True
+        site.process.rooms.services.moderators.noted(KEY)
+        await act(site, "dismiss", "a1", "fine")
+        await told(mod, counts=counts(rulings=1))
+
+    at_a_site(story)
+
+
 def test_who_is_here_is_told_of_a_ruling_whose_commit_was_only_said_to_have_failed() -> None:
     """What was noted had been read before, and was not read anew with the page (simulated seed 421314)."""
 
