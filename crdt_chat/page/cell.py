@@ -48,8 +48,11 @@ def content_at(cell: bytes | bytearray, start: int) -> int:
     """Where the content of the item that begins at `start` begins: its length."""
     at = start + 1
     if cell[start] & ORIGIN:
-        at = read_uint(cell, at)[1]
-        return read_uint(cell, at)[1]
+        for _part in ("client", "clock"):
+            while cell[at] > 127:
+                at += 1
+            at += 1
+        return at
     at += 1
     for _name in ("root", "name"):
         size = cell[at]

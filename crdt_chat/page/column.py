@@ -131,12 +131,12 @@ class Column:
 
     def _empty(self, place: int) -> None:
         """Take the value out of the item at this place."""
-        buffer, start = self._buffer, self._starts[place]
+        buffer, start, ends = self._buffer, self._starts[place], self._ends
         buffer[start] = without_value(buffer[start])
         # The length of one that stands before a value is that of a deleted unit, too.
         end = content_at(buffer, start) + 1
-        self._used += end - self._ends[place]
-        self._ends[place] = end
+        self._used += end - ends[place]
+        ends[place] = end
 
     def drop_many(self, client: int, clocks: Iterable[int]) -> None:
         """The same for many units in one pass: each by itself would move all that is behind it."""

@@ -150,13 +150,18 @@ class Content:
             root = ENTITY_ROOTS["/" in entity]
             entry = self.index.entry(root, entity)
             if entry is not None and entry.live:
-                return past_in(self.read(entry))
+                return past_in(self.document.recall(entry.leaf()))
         return past
 
     def value(self, root: str, name: str) -> Json | None:
         """The value of an entry, None if it is absent. Raises PageBroken."""
         entry = self.index.entry(root, name)
         return self.read(entry) if entry is not None and entry.live else None
+
+    def recall(self, root: str, name: str) -> Json | None:
+        """`value`, where it is asked for again and again; it is not to be changed. Raises PageBroken."""
+        entry = self.index.entry(root, name)
+        return self.document.recall(entry.leaf()) if entry is not None and entry.live else None
 
     def exceeds(self, more: int, limit: int) -> bool:
         """Whether the state would outgrow `limit` bytes, give or take a hundredth.

@@ -9,20 +9,25 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from crdt_chat.page.column import Column
-from crdt_chat.page.update import Id, Struct, encoded_uint
+from crdt_chat.page.update import Id, Item, Struct, encoded_uint
 from crdt_chat.page.verdict import Json
 
 DROPPED_SINGLY: Final = 1_000
 """So many values are taken out one by one at most; of more, all of a client's together."""
 
 
+RECALLED: Final = 16
+"""Values that stay decoded, the last used ones: the comment somebody edits, the note that others answer."""
+
+
 class Document:
     """The columns of all clients. A unit that has a value is always an item of its own."""
 
-    __slots__ = ("_columns",)
+    __slots__ = ("_columns", "_recent")
 
     def __init__(self) -> None:
         self._columns: dict[int, Column] = {}
+        self._recent: dict[Id, Json] = {}
 
     def append(self, client: int, run: Sequence[Struct]) -> None:
         """Add a client's next structs. Raises UpdateBroken."""
@@ -30,13 +35,20 @@ class Document:
         if column is None:
             column = self._columns[client] = Column()
         column.append(client, run)
+        last = run[-1]
+        if type(last) is Item and last.values is not None:
+            # What somebody has written just now is what she goes on with.
+            self._remember((client, last.clock), last.values[0])
 
     def drop(self, units: Sequence[Id]) -> None:
         """Take the values of these units out. Raises UpdateBroken if one has none."""
         if len(units) <= DROPPED_SINGLY:
-            for client, clock in units:
+            for unit in units:
+                client, clock = unit
                 self._columns[client].drop(client, clock)
+                self._recent.pop(unit, None)
             return
+        self._recent.clear()
         clocks: dict[int, list[int]] = {}
         for client, clock in units:
             clocks.setdefault(client, []).append(clock)
@@ -47,6 +59,22 @@ class Document:
         """The value of a unit. Raises UpdateBroken if it has none."""
         client, clock = unit
         return self._columns[client].value(clock)
+
+    def recall(self, unit: Id) -> Json:
+        """`read`, where it is read again and again; the value is not to be changed."""
+        recent = self._recent
+        if unit not in recent:
+            value = self.read(unit)
+            self._remember(unit, value)
+            return value
+        value = recent[unit] = recent.pop(unit)
+        return value
+
+    def _remember(self, unit: Id, value: Json) -> None:
+        recent = self._recent
+        recent[unit] = value
+        if len(recent) > RECALLED:
+            del recent[next(iter(recent))]
 
     def since(self, known: Mapping[int, int]) -> bytes:
         """What a peer with this state vector lacks, as one update; all that is deleted is said anew."""

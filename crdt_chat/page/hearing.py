@@ -80,7 +80,7 @@ class Hearing:
     def recall(self, draft: Draft) -> None:
         """Look up the value that a draft is about to end or to replace."""
         if draft.before is None and draft.entry is not None:
-            draft.before = self.content.document.read(draft.entry.leaf())
+            draft.before = self.content.document.recall(draft.entry.leaf())
 
     def new_entities(self) -> list[tuple[str, str, int]]:
         """Name, creator and time of the annotations and comments that this update has made."""

@@ -280,6 +280,10 @@ class Page:
         """The value of an entry, None if it is absent. Raises PageBroken."""
         return self._content.value(root, name)
 
+    def recall(self, root: str, name: str) -> Json | None:
+        """`value`, where it is asked for again and again; it is not to be changed. Raises PageBroken."""
+        return self._content.recall(root, name)
+
     def items(self, root: str) -> Iterator[tuple[str, Json]]:
         """Name and value of all entries of one of the ROOTS, read as they are asked for.
 

@@ -337,7 +337,7 @@ class Room:
         await self.turn.wait()
         batch.rows.owners += self.page.announced
         self.page.announced.clear()
-        look, new_id = self.page.value, self.services.ids.text
+        look, new_id = self.page.recall, self.services.ids.text
 
         def job() -> Prepared:
             note_changes(self.key, batch, self.peers)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pycrdt import Doc, Map
 
+from crdt_chat.errors import UpdateBroken
 from crdt_chat.identity import Grant, Role
 from crdt_chat.page import arrival, document, yjs
 from crdt_chat.page.limits import PageLimits
@@ -194,3 +195,29 @@ def test_a_big_batch_and_a_big_page_leave_nothing_of_what_they_were_read_into(
     assert emptied == [(1, 1, 1), (0, 0, 0), (0, 0, 0)]
     assert dict(again.items("comments")) == dict(page.items("comments"))
     assert again.counts() == page.counts()
+
+
+def test_what_was_used_last_is_recalled_without_decoding_and_no_more_than_that() -> None:
+    held = document.Document()
+    items = [comment(70, clock, f"a/{clock}", f"text {clock}") for clock in range(40)]
+    held.append(70, items)
+    for item in items:
+        assert item.values is not None
+        assert held.recall((70, item.clock)) == held.read((70, item.clock)) == item.values[0]
+    hot = held.recall((70, 0))
+    for item in items[1 : document.RECALLED]:
+        held.recall((70, item.clock))
+    assert held.recall((70, 0)) is hot, "it is among the last ones used"
+    for item in items[1 : document.RECALLED + 1]:
+        held.recall((70, item.clock))
+    assert held.recall((70, 0)) is not hot, "others were used since"
+
+
+@pytest.mark.parametrize("many", [1, document.DROPPED_SINGLY + 1])
+def test_what_was_taken_out_is_recalled_by_nobody(many: int) -> None:
+    held = document.Document()
+    held.append(70, [comment(70, clock, f"a/{clock}") for clock in range(many)])
+    held.recall((70, 0))
+    held.drop([(70, clock) for clock in range(many)])
+    with pytest.raises(UpdateBroken):
+        held.recall((70, 0))
