@@ -25,6 +25,9 @@ class CountingConnection(ClientConnection):
         """Bytes came in (asyncio.Protocol)."""
         self.received += len(data)
         super().data_received(data)
+        if self.protocol.close_rcvd is not None and self.transport.get_write_buffer_size():
+            # The server drops what is still sent, and the answer behind it: over TLS it would wait for that.
+            self.transport.abort()
 
     def eof_received(self) -> None:
         """The server has ended (asyncio.Protocol): what it has not taken it does not want any more.
