@@ -34,7 +34,7 @@ SILENT = 1011
 PING: Final = frames.encode(frames.PING, b"")
 
 CLOSE_S = 10.0
-"""Seconds for the other side to answer our close frame."""
+"""Seconds for the other side to take what is queued before our close frame, and again to answer it."""
 
 
 class Gone(ConnectionResetError):
@@ -63,7 +63,7 @@ class Socket(Reading):
         self._inbox: deque[bytes | str | Event] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Event | None = None
-        # Parting: the app has closed, the other side's answer is awaited. Lost: the connection has ended.
+        # Parting: the app closes, or has closed, and the other side's answer is awaited. Lost: the connection has ended.
         self._greeted = self._parting = self._lost = self._pinged = False
         self._pong: bytes | None = None
         self.due = NEVER
@@ -174,6 +174,10 @@ class Socket(Reading):
     async def send(self, message: Event) -> None:
         """ASGI's send. Raises Gone where the connection has ended, or was closed already."""
         kind = message["type"]
+        if kind == "websocket.close" and self._handshake is None and not self.closed:
+            # Nobody reads it any more, so that no ping would tell of one that takes nothing.
+            self._parting = True
+            self.due = self._shared.loop.time() + CLOSE_S
         if not (kind == "websocket.close" and self._large):
             # Who keeps a place in the intake goes at once; CLOSE_S is for what it has not taken, too.
             await self.drained()
@@ -317,7 +321,7 @@ class Socket(Reading):
     def look(self, now: float) -> None:
         """What was due is due: ping it, or see whether it has answered, or whether it has gone."""
         shared = self._shared
-        if self.closed:
+        if self.closed or self._parting:
             # It has had its time, also one that does not take what is still in our memory.
             self._transport.abort()
         elif not self._pinged:

@@ -151,6 +151,33 @@ def test_bad_frames_close_with_their_code_and_what_came_before_is_told(
     asyncio.run(main())
 
 
+def test_whom_the_app_closes_is_cut_if_she_takes_nothing() -> None:
+    async def main() -> None:
+        full = asyncio.Event()
+
+        async def app(_scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(dict(ACCEPT))
+            await full.wait()
+            await send({"type": "websocket.close", "code": 1013, "reason": "later"})
+
+        served = Served(app, ping_s=20, pong_s=5)
+        served.socket.data_received(HEAD)
+        await turn()
+        served.socket.pause_writing()
+        full.set()
+        # What she said before is nobody's any more, and keeps her from no deadline.
+        served.say(Opcode.BINARY, b"before")
+        await turn()
+        assert not served.wire.closing
+        served.socket.look(served.socket.due)
+        assert served.wire.aborted
+        served.socket.connection_lost(None)
+        await served.done()
+
+    asyncio.run(main())
+
+
 def test_who_was_told_to_go_may_not_send_for_ever() -> None:
     async def main() -> None:
         events: list[Event] = []
