@@ -63,7 +63,8 @@ class Socket(Reading):
         self._inbox: deque[bytes | str | Event] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Event | None = None
-        # Parting: the app closes, or has closed, and the other side's answer is awaited. Lost: the connection has ended.
+        # Parting: the app closes, or has closed, and the other side's answer is awaited.
+        # Lost: the connection has ended.
         self._greeted = self._parting = self._lost = self._pinged = False
         self._pong: bytes | None = None
         self.due = NEVER
