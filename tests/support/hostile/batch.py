@@ -151,6 +151,9 @@ class Batch:
         if verdict.changes:
             page = {root: dict(self.page.items(root)) for root in ("deleted", "closed")}
             self.oracle.check(grant, verdict.changes, page)
+        for name, creator, created in verdict.rows.entities:
+            # What came together with its own deletion is remembered, and no change tells of it.
+            self.oracle.past.setdefault(name, (creator, created))
         if not verdict.update:
             return
         if self.rng.random() < 0.2:
