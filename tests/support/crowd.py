@@ -15,7 +15,7 @@ from typing import Any
 from contents import Content
 from entries import comment, deletion, thread
 from server import RealServer
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from yjs_peer import YjsBrowser, YjsPeers
@@ -51,6 +51,10 @@ def deleted(key: Key, content: Mapping[str, Any]) -> bool:
     parts = key[1].split("/")
     above = {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
     return any(name.rpartition("/")[0] in above for name in content.get("deleted", {}))
+
+
+def _alike(contents: list[Content]) -> bool:
+    return all(content == contents[0] for content in contents)
 
 
 class Writing(threading.Thread):
@@ -280,11 +284,10 @@ class Crowd:
         """
         self.script.page.flush(seconds)
         late = self._browser("late", backoff=100)
-        for writer in self.writers:
-            late.wait(seconds, has=list(writer.written))
+        everybody = [late, *(writer.browser for writer in self.writers)]
+        # Nobody's content is the right one to wait for: what a writer brings may still be on its way.
+        until(lambda: _alike([browser.content() for browser in everybody]), seconds)
         content = late.content()
-        for browser in (*(writer.browser for writer in self.writers), late):
-            browser.wait(seconds, content=content)
         late.drop()
         there = versions(content)
         for writer in self.writers:
