@@ -1,7 +1,7 @@
 """The commits of one page, one after the other: what arrives during one is the next batch.
 
 No fixed window: an update on a quiet page is committed at once. While commits follow each other the
-pause between two grows with the audience (what one frame to everybody costs), to at most the limit.
+pause between two grows with the audience (everybody is sent a frame), to at most the limit.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Set
@@ -17,8 +17,8 @@ from store.moderation import ModerationEntry
 from store.records import Appended, CommitResult, Failed, LogEntry
 from store.tenants import AuditEntry
 
-FRAME_COST_S = 0.0002
-"""What one frame to one peer roughly costs: the pause between commits is this for everybody."""
+PAUSE_PER_PEER_S = 0.0004
+"""The pause between two commits for each peer, who is sent a frame of both: 50 peers make the longest one."""
 
 
 class Author(NamedTuple):
@@ -180,7 +180,7 @@ class Commits:
         """Keep the distance to the last commit. Returns whether it slept: look again then."""
         clock = self._services.clock
         longest = self._services.limits.commit_interval_ms / 1000
-        due = self._last + min(longest, FRAME_COST_S * self._audience())
+        due = self._last + min(longest, PAUSE_PER_PEER_S * self._audience())
         pause = due - clock.monotonic()
         if pause > 0:
             await anyio.sleep(pause)

@@ -20,9 +20,9 @@ from crdt_chat.server.sockets.channel import binary_frame
 SIGN_OF_LIFE = wire.awareness_of(())
 """An awareness frame without entries."""
 
-PAUSE_S, PAUSE_PER_PEER_S, LONGEST_PAUSE_S = 0.05, 0.001, 0.25
+PAUSE_S, PAUSE_PER_PEER_S, LONGEST_PAUSE_S = 0.05, 0.0025, 0.25
 """Seconds for which further changes are gathered after a frame went out, the more for a large audience:
-to tell it takes some 10 us each, about a hundredth of the time then."""
+to tell it takes some 10 us each, less than a hundredth of the time then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,29 @@ def test_a_commit_queue_full_of_bytes_is_not_added_to() -> None:
     at_a_site(story, replace(Limits(), commit_queue_bytes=1_000))
 
 
+@pytest.mark.parametrize(("others", "least", "most"), [(8, 60, 101), (60, 20, 28), (300, 20, 28)])
+def test_commits_in_a_row_keep_a_distance_that_grows_with_the_audience(
+    others: int, least: int, most: int
+) -> None:
+    """A frame for everybody is what a commit costs; half a second of writing must not come to 100."""
+
+    async def story(site: Site) -> None:
+        ada, doc = await arrived(site), Doc(client_id=70_000)
+        bob = await site.synced(replace(ADA, user="bob"))
+        for number in range(others):
+            site.dial(replace(ADA, user=f"u{number}"), caps=False)
+        await anyio.sleep(1.0)
+        before = bob.count(wire.Update)
+        for number in range(100):
+            ada.say(wire.update(annotation(doc, f"a{number}")))
+            await anyio.sleep(0.005)
+        await ada.until(lambda: ada.saved == 101)
+        await anyio.sleep(0.1)
+        assert least <= bob.count(wire.Update) - before <= most
+
+    at_a_site(story, replace(Limits(), operations_per_s=1e6, operations_burst=1e6))
+
+
 def test_an_empty_page_stays_for_its_time_and_a_dirty_one_for_longer() -> None:
     async def story(site: Site) -> None:
         ada, doc = await arrived(site), Doc(client_id=70_000)
