@@ -97,16 +97,15 @@ class Batch:
         if page is None:
             return Conflict(())
         origins = journal.origins_of(self._db, page)
-        fresh = [entry for entry in commit.entries if entry.origin not in origins]
+        fresh = {entry.origin: entry for entry in commit.entries if entry.origin not in origins}
         if commit.entries and not fresh:
             return Appended(page.seq)
         if page.seq != commit.expected_seq:
             self.flush()
             return Conflict(tuple(journal.rows_after(self._db, page, commit.expected_seq)))
-        for entry in fresh:
-            if entry.origin not in origins:
-                origins.add(entry.origin)
-                self._log.append(journal.appended(page, entry))
+        for entry in fresh.values():
+            origins.add(entry.origin)
+            self._log.append(journal.appended(page, entry))
         return self._append_events(page, commit)
 
     def _append_events(self, page: PageRow, commit: PageCommit) -> Appended:

@@ -28,21 +28,32 @@ EVENT_STEP = 2
 REMEMBERED_ORIGINS = 512
 """How many of a page's newest log rows are checked for a repeated origin."""
 
+ORIGIN_BYTES = 16
+"""How many bytes the origin of a log row has."""
+
 
 class Origins:
-    """The idempotency keys of a page's newest rows, oldest forgotten first."""
+    """The idempotency keys of a page's newest rows, oldest forgotten first.
+
+    They lie one after the other in one buffer: a set of them takes five times as much for every page.
+    """
+
+    __slots__ = ("_known",)
 
     def __init__(self, newest_last: Iterable[bytes]) -> None:
-        self._known = dict.fromkeys(newest_last)
+        self._known = bytearray().join(newest_last)
 
     def __contains__(self, origin: bytes) -> bool:
-        return origin in self._known
+        at = self._known.find(origin)
+        while at > 0 and at % ORIGIN_BYTES:
+            at = self._known.find(origin, at + 1)  # the end of one and the beginning of the next
+        return at >= 0
 
     def add(self, origin: bytes) -> None:
         """Remember one more."""
-        self._known[origin] = None
-        if len(self._known) > REMEMBERED_ORIGINS:
-            del self._known[next(iter(self._known))]
+        self._known += origin
+        if len(self._known) > REMEMBERED_ORIGINS * ORIGIN_BYTES:
+            del self._known[:ORIGIN_BYTES]
 
 
 @dataclass(slots=True)

@@ -17,17 +17,23 @@ DROPPED_SINGLY: Final = 1_000
 
 
 RECALLED: Final = 16
-"""Values that stay decoded, the last used ones: the comment somebody edits, the note that others answer."""
+"""Values that stay decoded, the last used ones: the note that others answer."""
+
+WRITING: Final = 16
+"""Clients of whom the value that they wrote last stays decoded: the comment that somebody edits."""
+
+_NONE: Final[tuple[int, Json]] = (-1, None)
 
 
 class Document:
     """The columns of all clients. A unit that has a value is always an item of its own."""
 
-    __slots__ = ("_columns", "_recent")
+    __slots__ = ("_columns", "_recent", "_written")
 
     def __init__(self) -> None:
         self._columns: dict[int, Column] = {}
         self._recent: dict[Id, Json] = {}
+        self._written: dict[int, tuple[int, Json]] = {}
 
     def append(self, client: int, run: Sequence[Struct]) -> None:
         """Add a client's next structs. Raises UpdateBroken."""
@@ -37,8 +43,11 @@ class Document:
         column.append(client, run)
         last = run[-1]
         if type(last) is Item and last.values is not None:
-            # What somebody has written just now is what she goes on with.
-            self._remember((client, last.clock), last.values[0])
+            # What somebody has written just now is what she goes on with, and not with the one before.
+            self._written.pop(client, None)
+            self._written[client] = last.clock, last.values[0]
+            if len(self._written) > WRITING:
+                del self._written[next(iter(self._written))]
 
     def drop(self, units: Sequence[Id]) -> None:
         """Take the values of these units out. Raises UpdateBroken if one has none."""
@@ -47,8 +56,11 @@ class Document:
                 client, clock = unit
                 self._columns[client].drop(client, clock)
                 self._recent.pop(unit, None)
+                if self._written.get(client, _NONE)[0] == clock:
+                    del self._written[client]
             return
         self._recent.clear()
+        self._written.clear()
         clocks: dict[int, list[int]] = {}
         for client, clock in units:
             clocks.setdefault(client, []).append(clock)
@@ -62,19 +74,18 @@ class Document:
 
     def recall(self, unit: Id) -> Json:
         """`read`, where it is read again and again; the value is not to be changed."""
+        client, clock = unit
+        written = self._written.get(client, _NONE)
+        if written[0] == clock:
+            return written[1]
         recent = self._recent
-        if unit not in recent:
-            value = self.read(unit)
-            self._remember(unit, value)
+        if unit in recent:
+            value = recent[unit] = recent.pop(unit)
             return value
-        value = recent[unit] = recent.pop(unit)
-        return value
-
-    def _remember(self, unit: Id, value: Json) -> None:
-        recent = self._recent
-        recent[unit] = value
+        value = recent[unit] = self.read(unit)
         if len(recent) > RECALLED:
             del recent[next(iter(recent))]
+        return value
 
     def since(self, known: Mapping[int, int]) -> bytes:
         """What a peer with this state vector lacks, as one update; all that is deleted is said anew."""

@@ -9,6 +9,7 @@ sends which uses maps only: Malformed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import intern
 from typing import Final, TypeAlias
 
 from crdt_chat.errors import Malformed
@@ -185,6 +186,8 @@ def _read_item(
         if data[at] != 1 or not exact:
             raise Malformed("an entry of no root map")
         root, at = read_string(data, at + 1)
+        # There are few, every entry keeps its own, and a dict finds the very same text sooner.
+        root = intern(root)
         name, at = read_string(data, at)
     values: Sequence[Json] | None = None
     known = True

@@ -58,7 +58,7 @@ class Room:
         self.people = People(services, self.peers)
         self.turn = Turn(services.aside, services.slices, key.tenant)
         self.listeners: set[EventListener] = set()
-        self._deserted = anyio.Event()
+        self._deserted: anyio.Event | None = None
         self._rest = Rest(self)
         self._commits = Commits(
             key,
@@ -112,7 +112,7 @@ class Room:
         """A connection is gone; a lost one stays present for the grace."""
         del self.peers[peer.id]
         self.people.leave(peer, lost=lost)
-        if not self.peers:
+        if not self.peers and self._deserted is not None:
             self._deserted.set()
 
     async def deserted(self) -> None:

@@ -25,9 +25,9 @@ TICK_S = 1.0
 
 @dataclass(slots=True)
 class Place:
-    """A page's place: somebody loads the room, others wait for `ready`; `guests` pin it."""
+    """A page's place: somebody loads the room, others wait for `ready`, None since; `guests` pin it."""
 
-    ready: anyio.Event = field(default_factory=anyio.Event)
+    ready: anyio.Event | None = field(default_factory=anyio.Event)
     room: Room | None = None
     guests: int = 0
     idle_since: float = 0.0
@@ -92,7 +92,8 @@ class Rooms:
             await self._load(key, place)
         else:
             place.guests += 1
-            await self._wait(place)
+            if place.ready is not None:
+                await self._wait(place, place.ready)
         return place
 
     def leave(self, place: Place) -> None:
@@ -100,9 +101,9 @@ class Rooms:
         place.guests -= 1
         place.idle_since = self.services.clock.monotonic()
 
-    async def _wait(self, place: Place) -> None:
+    async def _wait(self, place: Place, ready: anyio.Event) -> None:
         try:
-            await place.ready.wait()
+            await ready.wait()
         except BaseException:
             place.guests -= 1
             raise
@@ -134,7 +135,9 @@ class Rooms:
             if place.room is None:
                 del self._places[key]
                 place.guests -= 1
-            place.ready.set()
+            ready, place.ready = place.ready, None
+            if ready is not None:
+                ready.set()
 
     async def housekeep(self) -> None:
         """Renew awareness, snapshot and evict, for as long as the server runs."""

@@ -221,11 +221,13 @@ class Turn:
         self.slices = slices
         self._aside = aside
         self._tenant = tenant
-        self._free = anyio.Event()
+        # Made for who waits: most pages are never busy.
+        self._free: anyio.Event | None = None
 
     async def wait(self) -> None:
         """Return once no big job is on the page; until the next await it is the caller's."""
         while self.busy:
+            self._free = self._free or anyio.Event()
             await self._free.wait()
 
     async def run(self, job: Callable[[], T], *, big: bool, reads: int | None = None) -> T:
@@ -241,5 +243,6 @@ class Turn:
             return await self._aside(job, tenant=self._tenant, reads=reads)
         finally:
             self.busy = False
-            self._free.set()
-            self._free = anyio.Event()
+            free, self._free = self._free, None
+            if free is not None:
+                free.set()

@@ -275,3 +275,14 @@ def test_client_ids_are_read_whatever_their_length_and_few_are_kept() -> None:
         write_uint(data, client)
         assert read_client(bytes(data) + b"\x00", 0) == (client, 0, 6)
     assert len(_FIVES) <= MAX_FIVES
+
+
+def test_entries_share_the_name_of_their_root() -> None:
+    doc: Doc[Map[int]] = Doc()
+    for name in ("a", "b"):
+        doc.get("comments", type=Map)[name] = 1
+    (run,) = decode(doc.get_update()).structs.values()
+    (again,) = decode(doc.get_update()).structs.values()
+    one, two, three = run[0], run[1], again[0]
+    assert type(one) is type(two) is type(three) is Item
+    assert one.root is two.root is three.root

@@ -213,11 +213,27 @@ def test_what_was_used_last_is_recalled_without_decoding_and_no_more_than_that()
     assert held.recall((70, 0)) is not hot, "others were used since"
 
 
+def test_of_each_client_the_value_it_wrote_last_stays_decoded_and_no_other() -> None:
+    held = document.Document()
+    mine = [comment(70, clock, f"a/{clock}") for clock in range(3)]
+    for item in mine:
+        held.append(70, [item])
+    held.append(71, [comment(71, 0, "a/71")])
+    assert mine[2].values is not None
+    assert mine[0].values is not None
+    assert held.recall((70, 2)) is mine[2].values[0], "she may go on with it"
+    assert held.recall((70, 0)) is not mine[0].values[0], "a page has hundreds of these"
+    for client in range(72, 72 + document.WRITING):
+        held.append(client, [comment(client, 0, f"a/{client}")])
+    assert held.recall((70, 2)) is not mine[2].values[0], "others have written since"
+
+
 @pytest.mark.parametrize("many", [1, document.DROPPED_SINGLY + 1])
 def test_what_was_taken_out_is_recalled_by_nobody(many: int) -> None:
     held = document.Document()
     held.append(70, [comment(70, clock, f"a/{clock}") for clock in range(many)])
     held.recall((70, 0))
     held.drop([(70, clock) for clock in range(many)])
-    with pytest.raises(UpdateBroken):
-        held.recall((70, 0))
+    for clock in (0, many - 1):
+        with pytest.raises(UpdateBroken):
+            held.recall((70, clock))
