@@ -88,7 +88,7 @@ class Served:
         return written
 
     async def done(self) -> None:
-        await asyncio.gather(*self.state.tasks)
+        await asyncio.gather(*self.state.tasks, return_exceptions=True)
 
 
 async def opened(app: Serve, intake: Intake | None = None, **settings: float) -> Served:

@@ -2,13 +2,14 @@
 
 Two tasks: the reader, which is here (decode, judge, slow down who is too fast), and the writer (sending.py),
 where there is something to write. Every fault of the peer ends here in the close code of its class.
+An idle connection is a reader who waits: each coroutine on the way to her is a quarter of a kilobyte.
 """
 
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 import anyio.lowlevel
@@ -23,7 +24,6 @@ from crdt_chat.server.access.guard import Guard
 from crdt_chat.server.connections.awareness import Awareness
 from crdt_chat.server.connections.sending import Sending
 from crdt_chat.server.rooms.peer import Peer
-from crdt_chat.server.rooms.room import Room
 from crdt_chat.server.rooms.rooms import Rooms
 from crdt_chat.server.rooms.services import Services
 from crdt_chat.server.sockets.channel import AsgiChannel, Channel, Closable, close
@@ -61,27 +61,12 @@ class Visit:
     settings: TenantSettings | None = None
 
 
-async def serve(channel: Channel, visit: Visit, rooms: Rooms) -> None:
+def serve(channel: Channel, visit: Visit, rooms: Rooms) -> Coroutine[Any, Any, None]:
     """Serve one pycrdt Channel until it ends. Remote faults close it with their code.
 
     Raises RemoteFault only if the channel cannot be closed with a code.
     """
-    services = rooms.services
-    services.metrics.connected("yjs")
-    code: int | None = None
-    try:
-        async with rooms.open(visit.key) as room:
-            await _Connection(channel, visit, room, services).run()
-    except RemoteFault as fault:
-        code = fault.close_code
-        await close(channel, fault)
-    except LocalFault:
-        # Ours: the log has it, the peer may come back.
-        log.exception("a connection ended by our own fault", extra=_where(visit.key))
-        code = TryLater.close_code
-        await close(channel, TryLater("the server had a problem: try again"))
-    finally:
-        services.metrics.disconnected("yjs", code)
+    return _Connection(channel, visit, rooms.services).run(rooms)
 
 
 def _where(key: PageKey) -> dict[str, str]:
@@ -108,8 +93,8 @@ def _peer_of(channel: Channel, visit: Visit, services: Services) -> Peer:
 class _Connection(Sending):
     __slots__ = ("_asking", "_awareness", "_busy", "_limits", "_pace", "_slow_since", "_visit")
 
-    def __init__(self, channel: Channel, visit: Visit, room: Room, services: Services) -> None:
-        super().__init__(channel, _peer_of(channel, visit, services), room, services)
+    def __init__(self, channel: Channel, visit: Visit, services: Services) -> None:
+        super().__init__(channel, _peer_of(channel, visit, services), services)
         limits = services.limits
         tenant = visit.settings or services.config.tenant(visit.key.tenant)
         self._visit = visit
@@ -123,33 +108,56 @@ class _Connection(Sending):
             limits.operations_burst if tenant is None else tenant.operations_burst,
         )
 
-    async def run(self) -> None:
-        """Join, read and write until the peer leaves or a fault ends it."""
+    async def run(self, rooms: Rooms) -> None:
+        """Join, read and write until the peer leaves or a fault ends it. Raises as `serve`."""
+        key, services = self._visit.key, self._services
+        services.metrics.connected("yjs")
+        code: int | None = None
+        try:
+            async with rooms.open(key) as self._room:
+                with self._watched():
+                    if self._join():
+                        try:
+                            with self._reading, self._told():
+                                await self._read()
+                        finally:
+                            self._leave()
+            if self.peer.closing is not None:
+                raise self.peer.closing
+        except RemoteFault as fault:
+            code = fault.close_code
+            await close(self._channel, fault)
+        except LocalFault:
+            # Ours: the log has it, the peer may come back.
+            log.exception("a connection ended by our own fault", extra=_where(key))
+            code = TryLater.close_code
+            await close(self._channel, TryLater("the server had a problem: try again"))
+        finally:
+            services.metrics.disconnected("yjs", code)
+
+    def _watched(self) -> AbstractContextManager[None]:
         guard, peer = self._visit.guard, self.peer
-        watch = nullcontext() if guard is None else guard.watch(peer, self._visit.key, peer.abort)
-        with watch:
-            self._check_room()
-            async with self._tasks:
-                peer.wake = self._wake
-                # Unless it was revoked between its grant and this moment.
-                if peer.closing is None:
-                    self._room.join(peer)
-                    told = self._services.moderators.told
-                    try:
-                        with told(self._room, peer, asked=self._visit.watches):
-                            await self._read()
-                    finally:
-                        self._leave()
-                if self._started:
-                    self._tasks.cancel_scope.cancel()
-        if peer.closing is not None:
-            raise peer.closing
+        return nullcontext() if guard is None else guard.watch(peer, self._visit.key, peer.abort)
+
+    def _told(self) -> AbstractContextManager[None]:
+        told = self._services.moderators.told
+        return told(self._room, self.peer, asked=self._visit.watches)
+
+    def _join(self) -> bool:
+        """Let it in, unless it was revoked between its grant and this moment. Raises RemoteFault."""
+        self._check_room()
+        if self.peer.closing is not None:
+            return False
+        self.peer.wake = self._wake
+        self._room.join(self.peer)
+        return True
 
     def _leave(self) -> None:
-        """A writer that is at work ends with the tasks, and no other may start."""
+        """What is at work beside the reader ends with her, and nothing else may start."""
         lost = self._lost or getattr(self._channel, "lost", False)
         self.peer.leave()
         self._room.leave(self.peer, lost=lost and self.peer.closing is None)
+        self._stop()
 
     def _check_room(self) -> None:
         if self._visit.epoch not in (None, self._room.epoch):

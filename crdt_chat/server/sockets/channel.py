@@ -9,7 +9,7 @@ from crdt_chat.protocol.frames import BINARY, encode
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
-App = Callable[[Event, Receive, Send], Awaitable[None]]
+App = Callable[[Event, Receive, Send], Coroutine[Any, Any, None]]
 
 LOST_CODES = (1005, 1006, 1011)
 """What a server says of a socket that ended without the peer's close frame."""

@@ -4,7 +4,7 @@ A timer per connection would cost each of them some 300 bytes, and its ping a wa
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from uvicorn.server import ServerState
@@ -68,11 +68,17 @@ class Shared:
         self._sockets.discard(socket)
         self.state.connections.discard(socket)
 
-    def start(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Serve it in a task, which uvicorn awaits when it ends."""
+    def start(
+        self, serving: Coroutine[Any, Any, None], served: Callable[[asyncio.Task[None]], None]
+    ) -> None:
+        """Serve a socket in a task, which uvicorn awaits when it ends; `served` is told of its end."""
         task = self.loop.create_task(serving)
         self.state.tasks.add(task)
-        task.add_done_callback(self.state.tasks.discard)
+        task.add_done_callback(served)
+
+    def over(self, task: asyncio.Task[None]) -> None:
+        """It has ended."""
+        self.state.tasks.discard(task)
 
     def next_ping(self, now: float) -> float:
         """When to ping one that is alive."""

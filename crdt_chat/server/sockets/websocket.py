@@ -13,7 +13,7 @@ import asyncio
 import http
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from crdt_chat.errors import BadText, RemoteFault
@@ -61,7 +61,7 @@ class Socket(Reading):
         super().__init__(shared)
         self._handshake: Handshake | None = None
         self._inbox: deque[bytes | str | Event] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[Event] | None = None
         self._drained: asyncio.Event | None = None
         # Parting: the app closes, or has closed, and the other side's answer is awaited.
         # Lost: the connection has ended.
@@ -87,25 +87,25 @@ class Socket(Reading):
         handshake.scope["extensions"]["crdt_chat.transport"] = self
         self._tell({"type": "websocket.connect"})
         # The app is called here, not in the task: only what it keeps of the scope is kept.
-        self._shared.start(self._run(self._shared.app(handshake.scope, self.receive, self.send)))
+        self._shared.start(self._shared.app(handshake.scope, self.receive, self.send), self._served)
 
-    async def _run(self, asked: Awaitable[None]) -> None:
-        try:
-            await asked
-        except Gone:
+    def _served(self, task: asyncio.Task[None]) -> None:
+        """The app has done with it, or has failed."""
+        self._shared.over(task)
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, Gone):
             log.debug("a socket was gone before it was told")
-        except Exception:
+        elif fault is not None:
             # The last one who can say so: nobody awaits this task.
-            log.exception("a socket ended by our own fault")
-        finally:
-            if self._handshake is not None:
-                self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR)
-            if not self._parting:
-                self._transport.close()
-            # Nobody is told anything any more: what comes after this is not kept.
-            self.closed = True
-            self._inbox = None
-            self.handled()
+            log.error("a socket ended by our own fault", exc_info=fault)
+        if self._handshake is not None:
+            self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR)
+        if not self._parting:
+            self._transport.close()
+        # Nobody is told anything any more: what comes after this is not kept.
+        self.closed = True
+        self._inbox = None
+        self.handled()
 
     def _refuse(self, status: http.HTTPStatus) -> None:
         handshake, self._handshake = self._handshake, None
@@ -287,30 +287,32 @@ class Socket(Reading):
 
     def _tell(self, said: bytes | str | Event) -> None:
         """Give the app a message or an event, in order."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(_event(said))
+            return
         if self._inbox is None:
             self._inbox = deque()
         self._inbox.append(said)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
-    async def receive(self) -> Event:
-        """ASGI's receive; who asks for the next message has handled those before it."""
+    def receive(self) -> "asyncio.Future[Event]":
+        """ASGI's receive; who asks for the next message has handled those before it.
+
+        No coroutine, which would take more than the rest of who waits.
+        """
         self.handled()
-        while not self._inbox:
-            self._waiter = self._shared.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+        waiter: asyncio.Future[Event] = self._shared.loop.create_future()
+        if not self._inbox:
+            self._waiter = waiter
+            return waiter
         said = self._inbox.popleft()
+        waiter.set_result(_event(said))
         if not self._inbox:
             self._inbox = None
             if self._paused and not self._large:
                 self._paused = False
                 self._read_on()
-        if isinstance(said, bytes):
-            return {"type": "websocket.receive", "bytes": said}
-        return {"type": "websocket.receive", "text": said} if isinstance(said, str) else said
+        return waiter
 
     def handled(self) -> None:
         """The app has let go of what it was given: once it has all, a large message's place is free."""
@@ -337,6 +339,12 @@ class Socket(Reading):
             reason = "no answer to a ping"
             self._tell({"type": "websocket.disconnect", "code": SILENT, "reason": reason})
             self._transport.abort()
+
+
+def _event(said: bytes | str | Event) -> Event:
+    if isinstance(said, bytes):
+        return {"type": "websocket.receive", "bytes": said}
+    return {"type": "websocket.receive", "text": said} if isinstance(said, str) else said
 
 
 def _text(payload: bytes) -> str:
